@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * hook.h - the points where a plugin joins in.
+ *
+ * Every hook is a chain of handlers in the order of a number, 0 first to 100 last; ties go by plugin name.  The numbers
+ * of the plugins that come with the server are in order.h; `meerkatctl hooks NAME` prints a chain as it runs.  A
+ * handler's signature is checked by the compiler.  The list grows at its end only.
+ */
+#ifndef MEERKAT_HOOK_H
+#define MEERKAT_HOOK_H
+
+#include <meerkat/session.h>
+
+MK_BEGIN_DECLS
+
+enum mk_flow {
+    MK_NEXT, /* go on down the chain */
+    MK_STOP  /* I dealt with it: what that means is said at each hook */
+};
+
+/*
+ * A stanza on its way.  STANZA may be replaced by a handler with another of the same kind; the rest is to be read.
+ * In user_send_* hooks SESSION is the sender's.  In user_receive_* hooks SESSION is NULL, and TARGETS are the sessions
+ * that the server will deliver to by RFC 6121 section 8, none if nobody is there.
+ */
+struct mk_ev_stanza {
+    const struct mk_stanza *stanza;
+    const struct mk_jid *to; /* whom it is for: never NULL, own bare JID if the stanza has no `to` */
+    struct mk_session *session;
+    struct mk_session *const *targets;
+    uint32_t target_count;
+    bool again; /* mk_route_again(): the account had it before, and it was archived and copied then */
+};
+
+/* A stanza on its way to one session.  TO, if not NULL, replaces its `to` on the wire. */
+struct mk_ev_send {
+    struct mk_session *session;
+    const struct mk_stanza *stanza;
+    const struct mk_jid *to;
+};
+
+enum mk_close_reason {
+    MK_CLOSED_BY_CLIENT,  /* the client closed its stream */
+    MK_CLOSED_LOST,       /* the connection broke, or the client stopped answering */
+    MK_CLOSED_REPLACED,   /* another stream bound the same resource */
+    MK_CLOSED_BY_SERVER,  /* a stream error, a command of the operator */
+    MK_CLOSED_SHUTDOWN
+};
+struct mk_ev_session {
+    struct mk_session *session;
+    uint32_t reason; /* mk_close_reason; 0 in session_opened */
+};
+
+/* A disco#info or disco#items query (XEP-0030).  NODE is "" if the query names none.  Handlers add to REPLY, which is
+ * inside <query/>.  FOR_ACCOUNT: the query is to the account mk_self(), not to the host. */
+struct mk_ev_disco {
+    const struct mk_stanza *iq;
+    const char *node;
+    struct mk_out *reply;
+    bool for_account;
+    bool known; /* set it if NODE is yours: a node that nobody knows is item-not-found */
+};
+
+/* An account that is made or removed.  mk_self() is its JID. */
+struct mk_ev_account {
+    const struct mk_jid *account;
+};
+
+struct mk_ev_host {
+    const struct mk_jid *host;
+};
+
+/* The subscription state of a contact changed: bits MK_SUB_... of roster.h, 0 for no contact. */
+struct mk_ev_contact {
+    const struct mk_jid *contact; /* bare */
+    uint32_t before, after;
+};
+
+/*                name                   payload                  when, in whose turn, and what MK_STOP means          */
+#define MK_HOOKS(X)                                                                                                    \
+    /* Account.  A stanza of one of its sessions, before it is routed; `from` is set.  Stop: it is not routed; you    \
+     * answered, or it was for the server itself. */                                                                  \
+    X(user_send_message, struct mk_ev_stanza)                                                                          \
+    X(user_send_presence, struct mk_ev_stanza)                                                                         \
+    X(user_send_iq, struct mk_ev_stanza)                                                                               \
+    /* Account.  Its presence of type subscribe, subscribed, unsubscribe, unsubscribed or probe; user_send_presence    \
+     * gets the others.  Stop: it is not routed. */                                                                    \
+    X(user_send_subscription, struct mk_ev_stanza)                                                                     \
+    /* Account.  A stanza for it, before it is delivered.  Stop: it is not delivered. */                              \
+    X(user_receive_message, struct mk_ev_stanza)                                                                       \
+    X(user_receive_presence, struct mk_ev_stanza)                                                                      \
+    X(user_receive_iq, struct mk_ev_stanza)                                                                            \
+    X(user_receive_subscription, struct mk_ev_stanza)                                                                  \
+    /* Account.  A message that RFC 6121 section 8 keeps for later: nobody is there to take it.  Stop: it is kept.     \
+     * If nobody stops, the sender gets service-unavailable. */                                                        \
+    X(user_offline_message, struct mk_ev_stanza)                                                                       \
+    /* Account.  One stanza for one session, last before the wire.  Stop: you took it and will mk_session_write() it   \
+     * or account for it. */                                                                                           \
+    X(session_send, struct mk_ev_send)                                                                                 \
+    /* Account.  A stanza came from the session, before anything else sees it.  Stop is ignored. */                    \
+    X(session_received, struct mk_ev_stanza)                                                                           \
+    /* Account.  A resource was bound, or a session ended for good.  Stop is ignored. */                               \
+    X(session_opened, struct mk_ev_session)                                                                            \
+    X(session_closed, struct mk_ev_session)                                                                            \
+    /* Account.  The connection is gone without a closed stream.  Stop: keep the session, detached; you end it with    \
+     * mk_session_close().  If nobody stops, it is closed. */                                                          \
+    X(session_lost, struct mk_ev_session)                                                                              \
+    /* Account.  A session got a new stream by mk_stream_resume(). */                                                  \
+    X(session_resumed, struct mk_ev_session)                                                                           \
+    /* Host.  A message or presence to the host itself, or to a resource of it.  Stop: taken.  Else it is refused. */  \
+    X(host_receive_message, struct mk_ev_stanza)                                                                       \
+    X(host_receive_presence, struct mk_ev_stanza)                                                                      \
+    /* Any entity.  A stanza for a domain that is not served here.  Stop: taken.  Else remote-server-not-found. */     \
+    X(route_elsewhere, struct mk_ev_stanza)                                                                            \
+    /* Host or account.  Stop is ignored. */                                                                           \
+    X(disco_info, struct mk_ev_disco)                                                                                  \
+    X(disco_items, struct mk_ev_disco)                                                                                 \
+    /* Account.  Stop is ignored.  At account_removed every plugin deletes what it stored for the account. */          \
+    X(account_created, struct mk_ev_account)                                                                           \
+    X(account_removed, struct mk_ev_account)                                                                           \
+    /* Host.  Once when the server begins to serve a host, and when the plugin is enabled for one. */                  \
+    X(host_started, struct mk_ev_host)                                                                                 \
+    /* Account.  mk_session_handled() grew after it had said less than was received.  Stop is ignored. */              \
+    X(session_settled, struct mk_ev_session)                                                                           \
+    /* Account.  Run by the plugin that keeps the roster, after the change is stored.  Stop is ignored. */             \
+    X(contact_changed, struct mk_ev_contact)
+#define X(name, payload) typedef enum mk_flow mk_on_##name(struct mk_ctx *, payload *);
+MK_HOOKS(X)
+#undef X
+#define X(name, payload) MK_HOOK_##name,
+enum mk_hook { MK_HOOKS(X) MK_HOOK_COUNT_ };
+#undef X
+#define X(name, payload) mk_on_##name *name;
+union mk_hook_fn {
+    MK_HOOKS(X)
+};
+#undef X
+
+/*
+ * mk_run_NAME(c, payload) runs the chain of a hook in the current turn: true if a handler stopped it.  For the plugin
+ * whose business the hook is: disco runs disco_info, the roster contact_changed.  It suspends if a handler does, so the
+ * caller is MK_SERIAL or MK_ASIDE unless it knows that all are INLINE.
+ */
+#define X(name, payload) MK_EXPORT bool mk_run_##name(struct mk_ctx *c, payload *ev);
+MK_HOOKS(X)
+#undef X
+
+/* A row of .hooks.  PRIO 0 to 100; MODE INLINE or SERIAL. */
+struct mk_hook_decl {
+    uint16_t hook;
+    int16_t prio;
+    uint32_t mode;
+    union mk_hook_fn fn;
+};
+#define MK_ON(hook, prio, mode, f) { MK_HOOK_##hook, (prio), (mode), { .hook = (f) } }
+
+/* ---- iq --------------------------------------------------------------------------------------------------------- */
+
+enum { MK_TO_SERVER = 1, MK_TO_ACCOUNT = 2 };
+enum { MK_GET = 1, MK_SET = 2 };
+
+/*
+ * An iq that the plugin answers: get or set whose first child is NAME in NS.  TO: to the host, to an account (its bare
+ * JID, or no `to` at all), or both.  One row per (name, ns, to, type) in a configuration; two plugins that claim the
+ * same is an error at start.
+ *
+ * To the server, INLINE and ASIDE handlers run on the sender's worker beside any entity, so that the host is no
+ * bottleneck; SERIAL ones in the host's turn.  To an account they run in its turn; check who asks: mk_stanza_from() may
+ * be anybody unless MK_OWNER is set, with which others get service-unavailable before the handler sees it.
+ *
+ * FN answers with mk_reply() or mk_refuse(), now or later, and returns 0; a negative code makes the server answer with
+ * the stanza error of errors.h.
+ */
+struct mk_iq_decl {
+    const char *name, *ns;
+    uint32_t to, types, mode, flags;
+    int (*fn)(struct mk_ctx *c, const struct mk_stanza *iq);
+};
+enum {
+    MK_OWNER = 1,
+    /* Also from streams that are not authenticated yet, in the stream's own turn: mk_stanza_from() is then NULL and
+     * mk_current_stream() tells who asks.  For rows to the server. */
+    MK_UNAUTHED = 2
+};
+
+/* A feature for disco#info: VAR is offered by the host, by accounts, or both (bits of TO). */
+struct mk_disco_decl {
+    const char *var;
+    uint32_t to, zero;
+};
+
+/* The I-th disco feature of all plugins enabled for the turn's host, sorted and without doubles; NULL past the last. */
+MK_EXPORT const char *mk_disco_feature(const struct mk_ctx *c, uint32_t to, unsigned i);
+
+/* What the plugin implements, for the documentation: "0198", "1.6.3", "complete", "". */
+struct mk_xep_decl {
+    const char *number, *version, *status, *note;
+};
+
+MK_END_DECLS
+
+#endif

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * order.h - where the handlers of the plugins that come with the server stand in their chains, 0 to 100.  Choose yours
+ * by what must have happened before it.
+ */
+#ifndef MEERKAT_ORDER_H
+#define MEERKAT_ORDER_H
+
+enum mk_order {
+    /* session_received, session_send, session_lost */
+    MK_ORDER_STREAM_MGMT = 90, /* last: it accounts for what really goes out */
+
+    /* user_send_message, user_receive_message */
+    MK_ORDER_FILTER = 10,  /* privacy, blocking: before anybody stores or copies */
+    MK_ORDER_ARCHIVE = 50, /* before copies are made, so that they carry the stanza-id */
+    MK_ORDER_CARBONS = 70,
+
+    /* user_offline_message */
+    MK_ORDER_OFFLINE = 80,
+
+    /* user_send_presence, user_send_subscription, user_receive_subscription */
+    MK_ORDER_ROSTER = 40,
+    MK_ORDER_PRESENCE = 60,      /* sees the roster as the subscription left it */
+    MK_ORDER_AVAILABLE = 80,     /* the presence is out, the session's availability is known: stored things follow */
+    MK_ORDER_PRESENCE_DONE = 100, /* a presence without `to` goes no further */
+
+    /* session_opened, session_closed */
+    MK_ORDER_SESSION = 50,
+    MK_ORDER_UNACKED = 90, /* others have taken leave of the session; what it did not acknowledge goes on */
+
+    /* host_receive_message */
+    MK_ORDER_ANNOUNCE = 50
+};
+
+#endif
