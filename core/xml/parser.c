@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "xml/parser.h"
+#include "route/jid.h"
+#include "run/worker.h"
+#include "util/mem.h"
+#include "xml/context.h"
+#include "xml/out.h"
+#include "xml/wire.h"
+#include <libxml/parser.h>
+#include <libxml/xmlerror.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct parsers {
+    struct context *of[XML_PROFILES]; /* NULL until one is needed */
+};
+
+const char *xml_profile_ns(enum xml_profile p) {
+    static const char *const names[XML_PROFILES] = { "jabber:client", "jabber:server", "jabber:component:accept" };
+    return names[p];
+}
+
+/* ---- pools -------------------------------------------------------------------------------------------------------- */
+
+/* Threads that are no workers have parsers of their own, freed by the key's destructor. */
+static pthread_key_t own_key;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+static void free_own(void *p) {
+    parsers_free(p);
+}
+
+static void prepare(void) {
+    xmlInitParser();
+    if (pthread_key_create(&own_key, free_own) != 0)
+        abort();
+}
+
+struct parsers *parsers_new(void) {
+    pthread_once(&once, prepare);
+    return xcalloc(1, sizeof(struct parsers));
+}
+
+void parsers_free(struct parsers *p) {
+    if (!p)
+        return;
+    for (unsigned i = 0; i < XML_PROFILES; i++)
+        context_free(p->of[i]);
+    free(p);
+}
+
+struct parsers *parsers_here(void) {
+    if (this_worker && this_worker->parsers)
+        return this_worker->parsers;
+    pthread_once(&once, prepare);
+    struct parsers *own = pthread_getspecific(own_key);
+    if (!own) {
+        own = parsers_new();
+        if (pthread_setspecific(own_key, own) != 0)
+            abort();
+    }
+    return own;
+}
+
+static struct context *take(struct parsers *p, enum xml_profile profile) {
+    if (!p->of[profile])
+        p->of[profile] = context_new(profile, NULL);
+    return p->of[profile];
+}
+
+static void give_back(struct parsers *p, enum xml_profile profile) {
+    if (!context_spent(p->of[profile]))
+        return;
+    context_free(p->of[profile]);
+    p->of[profile] = NULL;
+}
+
+/* ---- stanzas ------------------------------------------------------------------------------------------------------ */
+
+/* Room before the source: a `from` of FROM_LEN, quotes, and a little for characters that need escaping or for `to`. */
+enum { ROOM = 64 };
+
+static struct mk_stanza *new_stanza(enum xml_profile profile, const char *data, size_t len, size_t from_len) {
+    struct mk_stanza *s = stanza_new();
+    size_t room = from_len + ROOM;
+    char *block = arena_alloc(&s->arena, room + len + 1);
+    memcpy(block + room, data, len);
+    block[room + len] = '\0';
+    s->ns_profile = (uint8_t)profile;
+    s->wire = block + room;
+    s->wire_len = (uint32_t)len;
+    s->headroom = (uint32_t)room;
+    return s;
+}
+
+static enum mk_kind kind_of(const struct mk_elem *root) {
+    if (strcmp(root->name, "message") == 0)
+        return MK_MESSAGE;
+    if (strcmp(root->name, "presence") == 0)
+        return MK_PRESENCE;
+    return strcmp(root->name, "iq") == 0 ? MK_IQ : MK_NONZA;
+}
+
+/* The address in attribute NAME; sets *BAD if it is there and is none. */
+static const struct mk_jid *address(struct mk_stanza *s, const char *name, uint16_t *bad) {
+    const char *text = mk_attr(s->root, name);
+    const struct mk_jid *jid = NULL;
+    if (text && jid_parse(&s->arena, text, strlen(text), &jid) != 0)
+        *bad = 1;
+    return jid;
+}
+
+static void read_root(struct mk_stanza *s, const struct root_facts *facts) {
+    const struct mk_elem *root = s->root;
+    s->kind = (uint8_t)(facts->is_content ? kind_of(root) : MK_NONZA);
+    s->type = (uint8_t)stanza_type_of(s->kind, mk_attr(root, "type"));
+    s->id = mk_attr(root, "id");
+    s->wire_tail = wire_tail(s->wire, s->wire_len);
+    if (s->kind == MK_NONZA)
+        return;
+    s->to = address(s, "to", &s->bad_to);
+    s->from = address(s, "from", &s->bad_from);
+}
+
+static struct mk_stanza *parse_in(struct context *x, enum xml_profile profile, const char *data, size_t len,
+                                  size_t from_len, struct root_facts *facts) {
+    if (len < 4 || len > WIRE_MAX || data[0] != '<' || data[len - 1] != '>')
+        return NULL;
+    struct mk_stanza *s = new_stanza(profile, data, len, from_len);
+    if (!context_parse(x, s, s->wire, len, facts)) {
+        mk_release(s);
+        return NULL;
+    }
+    read_root(s, facts);
+    return s;
+}
+
+/* It can't leave on another stream as it is. */
+static bool is_foreign(const struct mk_stanza *s, const struct root_facts *facts) {
+    return s && s->kind != MK_NONZA && (s->root->scope == ELEM_BOUND || facts->has_prefix);
+}
+
+static struct mk_stanza *parse_plain(struct parsers *p, enum xml_profile profile, const char *data, size_t len,
+                                     size_t from_len, struct root_facts *facts) {
+    struct mk_stanza *s = parse_in(take(p, profile), profile, data, len, from_len, facts);
+    give_back(p, profile);
+    return s;
+}
+
+/* The same stanza, written with no prefix but its own. */
+static struct mk_stanza *parse_rewritten(struct parsers *p, enum xml_profile profile, struct mk_stanza *s,
+                                         size_t from_len) {
+    struct arena arena;
+    struct root_facts facts;
+    arena_init(&arena);
+    struct mk_out *o = out_fragment(NULL, &arena);
+    out_tree(o, s->root);
+    struct mk_view text = out_bytes(o);
+    struct mk_stanza *again = parse_plain(p, profile, text.s, text.len, from_len, &facts);
+    arena_free(&arena);
+    mk_release(s);
+    return again;
+}
+
+struct mk_stanza *parse_stanza(struct parsers *p, enum xml_profile profile, const char *data, size_t len,
+                               size_t from_len) {
+    struct root_facts facts;
+    struct mk_stanza *s = parse_plain(p, profile, data, len, from_len, &facts);
+    return is_foreign(s, &facts) ? parse_rewritten(p, profile, s, from_len) : s;
+}
+
+struct mk_stanza *parse_stanza_with(struct parsers *p, enum xml_profile profile, const char *prefixes, const char *data,
+                                    size_t len, size_t from_len) {
+    struct root_facts facts;
+    struct context *x = context_new(profile, prefixes);
+    struct mk_stanza *s = parse_in(x, profile, data, len, from_len, &facts);
+    context_free(x);
+    return is_foreign(s, &facts) ? parse_rewritten(p, profile, s, from_len) : s;
+}
+
+/* What the builder wrote is well-formed; should it not be, a reader sees an empty element. */
+static void bare_root(struct mk_stanza *s) {
+    static const char *const names[] = { "nonza", "message", "presence", "iq" };
+    struct mk_elem *root = arena_zalloc(&s->arena, sizeof *root);
+    root->name = names[s->kind];
+    root->ns = xml_profile_ns(XML_CLIENT);
+    root->raw = s->wire;
+    root->raw_len = root->inner = s->wire_len;
+    root->scope = ELEM_BOUND;
+    root->attrs = arena_alloc(&s->arena, 2 * sizeof *root->attrs); /* for stanza_stamp() */
+    s->root = root;
+}
+
+void stanza_parse_now(const struct mk_stanza *s) {
+    struct mk_stanza *m = (struct mk_stanza *)s;
+    struct root_facts facts;
+    if (!m->lazy)
+        return;
+    m->lazy = 0;
+    struct parsers *p = parsers_here();
+    if (!context_parse(take(p, m->ns_profile), m, m->wire, m->wire_len, &facts))
+        bare_root(m);
+    give_back(p, m->ns_profile);
+}
