@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The writer.  All commits that wait are one transaction, and one fsync.  A change that fails leaves the others
+ * standing; whatever breaks the transaction fails all commits in it, and the server brings them again.
+ */
+#include "sqlite.h"
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum { IDLE_MS = 1000, SWEEP_EVERY_US = 60 * 1000 * 1000 };
+
+int64_t now_us(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_REALTIME, &t);
+    return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+}
+
+/* Other failures are of one change alone. */
+static bool breaks_all(int rc) {
+    switch (rc & 0xff) {
+    case SQLITE_OK:
+    case SQLITE_ROW:
+    case SQLITE_DONE:
+    case SQLITE_CONSTRAINT:
+    case SQLITE_TOOBIG:
+    case SQLITE_MISMATCH:
+    case SQLITE_RANGE:
+        return false;
+    default:
+        return true;
+    }
+}
+
+static bool worked(int rc) {
+    return rc == SQLITE_DONE || rc == SQLITE_ROW || rc == SQLITE_OK;
+}
+
+/* ---- changes: each returns an SQLite code and, if that is a success, sets x->rc ----------------------------------- */
+
+static int finish(struct conn *c, struct binder *b, int *changed) {
+    int rc = b->rc == SQLITE_OK ? sqlite3_step(b->stmt) : b->rc;
+    *changed = sqlite3_changes(c->db);
+    conn_done(b->stmt);
+    return rc;
+}
+
+static int put(struct conn *c, const struct table *t, struct mk_change *x, int64_t now) {
+    struct binder b = { 0 };
+    bool new = x->mode == MK_IF_ABSENT;
+    int changed, rc = conn_prepare(c, new ? t->put_new : t->put, &b.stmt);
+    if (rc != SQLITE_OK)
+        return rc;
+    bind_values(&b, x->values, t->col_count);
+    if (new && t->ttl_col >= 0)
+        bind_int(&b, now);
+    rc = finish(c, &b, &changed);
+    if (rc == SQLITE_DONE)
+        x->rc = new && changed == 0 ? MK_E_CONFLICT : MK_OK;
+    return rc;
+}
+
+static void bind_key_of_row(struct binder *b, const struct table *t, const struct mk_value *row) {
+    for (unsigned i = 0; i < t->key_count; i++)
+        bind_value(b, &row[mk_coll_key(t->coll, 0).cols[i]]);
+}
+
+/* Whether there is a row with the key of this one. */
+static int exists(struct conn *c, const struct table *t, const struct mk_value *row, int64_t now, bool *there) {
+    struct binder b = { 0 };
+    int rc = conn_prepare(c, t->get, &b.stmt);
+    if (rc != SQLITE_OK)
+        return rc;
+    bind_key_of_row(&b, t, row);
+    if (t->ttl_col >= 0)
+        bind_int(&b, now);
+    rc = b.rc == SQLITE_OK ? sqlite3_step(b.stmt) : b.rc;
+    *there = rc == SQLITE_ROW;
+    conn_done(b.stmt);
+    return rc;
+}
+
+static int put_if(struct conn *c, const struct table *t, struct mk_change *x, int64_t now) {
+    struct text *s = &c->text;
+    s->len = 0;
+    text_add(s, "UPDATE \"%s\" SET ", t->name);
+    sql_set(s, t, false);
+    text_add(s, " WHERE ");
+    sql_where_key(s, t);
+    text_add(s, " AND \"%s\" IS ?", col_name(t, x->col));
+    sql_visible(s, t);
+    struct binder b = { 0 };
+    int changed, rc = conn_prepare(c, s->s, &b.stmt);
+    if (rc != SQLITE_OK)
+        return rc;
+    for (unsigned i = 0; i < t->col_count; i++)
+        if (!(mk_coll_col(t->coll, i)->flags & (MK_COL_PARTITION | MK_COL_SORT)))
+            bind_value(&b, &x->values[i]);
+    bind_key_of_row(&b, t, x->values);
+    bind_value(&b, &x->old);
+    if (t->ttl_col >= 0)
+        bind_int(&b, now);
+    rc = finish(c, &b, &changed);
+    if (rc != SQLITE_DONE || changed) {
+        x->rc = MK_OK;
+        return rc;
+    }
+    bool there = false;
+    rc = exists(c, t, x->values, now, &there);
+    x->rc = there ? MK_E_CONFLICT : MK_E_NOTFOUND;
+    return rc;
+}
+
+static int read_number(struct conn *c, const struct table *t, struct mk_change *x, int64_t now) {
+    struct text *s = &c->text;
+    s->len = 0;
+    text_add(s, "SELECT \"%s\" FROM \"%s\" WHERE ", col_name(t, x->col), t->name);
+    sql_where_key(s, t);
+    sql_visible(s, t);
+    struct binder b = { 0 };
+    int rc = conn_prepare(c, s->s, &b.stmt);
+    if (rc != SQLITE_OK)
+        return rc;
+    bind_values(&b, x->values, t->key_count);
+    if (t->ttl_col >= 0)
+        bind_int(&b, now);
+    rc = b.rc == SQLITE_OK ? sqlite3_step(b.stmt) : b.rc;
+    if (rc == SQLITE_ROW)
+        x->rc = __builtin_add_overflow(sqlite3_column_int64(b.stmt, 0), x->by, &x->number) ? MK_E_LIMIT : MK_OK;
+    else
+        x->rc = MK_E_NOTFOUND;
+    conn_done(b.stmt);
+    return rc;
+}
+
+/* In two steps: SQLite itself would make a sum that is too large a float. */
+static int add(struct conn *c, const struct table *t, struct mk_change *x, int64_t now) {
+    int changed, rc = read_number(c, t, x, now);
+    if (!worked(rc) || x->rc != MK_OK)
+        return rc;
+    struct text *s = &c->text;
+    s->len = 0;
+    text_add(s, "UPDATE \"%s\" SET \"%s\"=? WHERE ", t->name, col_name(t, x->col));
+    sql_where_key(s, t);
+    struct binder b = { 0 };
+    rc = conn_prepare(c, s->s, &b.stmt);
+    if (rc != SQLITE_OK)
+        return rc;
+    bind_int(&b, x->number);
+    bind_values(&b, x->values, t->key_count);
+    return finish(c, &b, &changed);
+}
+
+static int del(struct conn *c, const struct table *t, struct mk_change *x, int64_t now) {
+    struct binder b = { 0 };
+    int changed, rc = conn_prepare(c, t->del, &b.stmt);
+    if (rc != SQLITE_OK)
+        return rc;
+    bind_values(&b, x->values, t->key_count);
+    if (t->ttl_col >= 0)
+        bind_int(&b, now);
+    rc = finish(c, &b, &changed);
+    if (rc == SQLITE_DONE)
+        x->rc = changed || x->group ? MK_OK : MK_E_NOTFOUND;
+    return rc;
+}
+
+/* What has expired goes too. */
+static int del_range(struct conn *c, const struct table *t, struct mk_change *x) {
+    struct text *s = &c->text;
+    s->len = 0;
+    text_add(s, "DELETE FROM \"%s\" WHERE ", t->name);
+    sql_scan(s, t, x->scan);
+    struct binder b = { 0 };
+    int changed, rc = conn_prepare(c, s->s, &b.stmt);
+    if (rc != SQLITE_OK)
+        return rc;
+    bind_scan(&b, t, x->scan);
+    x->rc = MK_OK;
+    return finish(c, &b, &changed);
+}
+
+static int apply(struct conn *c, struct mk_change *x, int64_t now) {
+    const struct table *t = mk_coll_data(x->coll);
+    int rc;
+    switch (x->kind) {
+    case MK_X_PUT:
+        rc = put(c, t, x, now);
+        break;
+    case MK_X_PUT_IF:
+        rc = put_if(c, t, x, now);
+        break;
+    case MK_X_ADD:
+        rc = add(c, t, x, now);
+        break;
+    case MK_X_DEL:
+        rc = del(c, t, x, now);
+        break;
+    case MK_X_DEL_RANGE:
+        rc = del_range(c, t, x);
+        break;
+    default:
+        rc = SQLITE_RANGE;
+        break;
+    }
+    if (!worked(rc))
+        x->rc = MK_E_BACKEND;
+    return rc;
+}
+
+/* ---- commits -------------------------------------------------------------------------------------------------- */
+
+/* COUNT changes that are all or nothing. */
+static int apply_group(struct conn *c, struct mk_change *const *changes, uint32_t count, int64_t now) {
+    int rc = count > 1 ? conn_exec(c, "SAVEPOINT batch") : SQLITE_OK;
+    bool good = rc == SQLITE_OK;
+    for (uint32_t i = 0; i < count && good; i++) {
+        rc = apply(c, changes[i], now);
+        if (breaks_all(rc))
+            return rc;
+        good = changes[i]->rc == MK_OK;
+    }
+    if (count == 1 || breaks_all(rc))
+        return rc;
+    rc = good ? SQLITE_OK : conn_exec(c, "ROLLBACK TO batch");
+    return rc == SQLITE_OK ? conn_exec(c, "RELEASE batch") : rc;
+}
+
+static int apply_commit(struct conn *c, const struct mk_commit *commit, int64_t now) {
+    struct mk_change *const *changes = commit->changes;
+    for (uint32_t i = 0, end; i < commit->count; i = end) {
+        uint32_t group = changes[i]->group;
+        for (end = i + 1; group && end < commit->count && changes[end]->group == group;)
+            end++;
+        int rc = apply_group(c, changes + i, end - i, now);
+        if (breaks_all(rc))
+            return rc;
+    }
+    return SQLITE_OK;
+}
+
+static int apply_jobs(struct conn *c, const struct job *jobs) {
+    int64_t now = now_us();
+    int rc = conn_exec(c, "BEGIN IMMEDIATE");
+    for (const struct job *job = jobs; job && rc == SQLITE_OK; job = job->next)
+        rc = apply_commit(c, job->commit, now);
+    return rc == SQLITE_OK ? conn_exec(c, "COMMIT") : rc;
+}
+
+static void roll_back(struct conn *c) {
+    if (!sqlite3_get_autocommit(c->db))
+        conn_exec(c, "ROLLBACK");
+}
+
+static void run(struct conn *c, struct job *jobs) {
+    int rc = apply_jobs(c, jobs);
+    for (struct job *job = jobs; job && rc != SQLITE_OK; job = job->next)
+        mk_op_explain(job->op, "%s", conn_error(c));
+    if (rc != SQLITE_OK)
+        roll_back(c);
+    for (struct job *job = jobs, *next; job; job = next) {
+        next = job->next; /* the job is gone with its op */
+        mk_op_done_remote(job->op, rc == SQLITE_OK ? MK_OK : MK_E_BACKEND);
+    }
+}
+
+/* ---- sweeping ------------------------------------------------------------------------------------------------- */
+
+static const struct table *first_table(struct db *db) {
+    pthread_mutex_lock(&db->tables_lock);
+    const struct table *t = db->tables;
+    pthread_mutex_unlock(&db->tables_lock);
+    return t;
+}
+
+/* A slice of each table's expired rows; true if there may be more.  What fails now is tried again later. */
+static bool sweep(struct db *db) {
+    struct conn *c = &db->write_conn;
+    bool more = false;
+    for (const struct table *t = first_table(db); t; t = t->next) {
+        struct binder b = { 0 };
+        int changed;
+        if (!t->sweep || conn_prepare(c, t->sweep, &b.stmt) != SQLITE_OK)
+            continue;
+        bind_int(&b, now_us());
+        more |= finish(c, &b, &changed) == SQLITE_DONE && changed > 0;
+    }
+    return more;
+}
+
+void *write_main(void *arg) {
+    struct db *db = arg;
+    int64_t swept = 0;
+    bool ended = false;
+    unsigned wait = IDLE_MS;
+    while (!ended) {
+        struct job *jobs = jobs_take(&db->writes, true, wait, &ended);
+        if (jobs)
+            run(&db->write_conn, jobs);
+        bool idle = !jobs && !ended;
+        if (idle || now_us() - swept > SWEEP_EVERY_US) {
+            wait = sweep(db) ? 10 : IDLE_MS;
+            swept = now_us();
+        }
+    }
+    return NULL;
+}

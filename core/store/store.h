@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Collections, the server's part: checks values, queues writes of a worker into one commit at a time, lets reads wait
+ * for earlier writes of their partition, pays receipts.
+ */
+#ifndef STORE_STORE_H
+#define STORE_STORE_H
+
+#include "route/host.h"
+#include <meerkat/backend.h>
+
+struct mk_coll {
+    const struct mk_coll_decl *decl;
+    const struct mk_col_decl *cols; /* rows of our own stride */
+    const struct mk_index_decl *indexes;
+    uint32_t col_count, index_count;
+    struct mk_coll_key *keys;       /* [0] the collection's, [n] of index n - 1 */
+    uint64_t in_key;                /* bit i: column i is in one of them */
+    unsigned number;
+    unsigned backend;               /* number of its queue in each worker */
+    const struct mk_backend *service;
+    const struct instance *provider;
+    void *data;                     /* the backend's */
+    int ttl_col;                    /* -1: none */
+};
+
+struct worker;
+
+/* Main thread: makes the handle for a declaration, checks it, has the backend define it.  One a name: asked again with
+ * the same declaration it gives the same.  NULL: ERR says why. */
+struct mk_coll *store_define(const struct mk_coll_decl *decl, const struct instance *backend, struct mk_err *err);
+
+/* Main thread: forgets all handles, when no worker uses one any more. */
+void store_clear(void);
+
+struct store_config {
+    int64_t queue;         /* writes that may wait, a worker and backend */
+    int64_t commit_rows;   /* most rows of one commit */
+    int64_t retry;         /* ms before a failed commit is tried again, doubling to 30 s */
+};
+void store_setup(const struct store_config *config); /* before the workers start; without it 10000, 256, 500 */
+int store_worker_start(struct worker *w);
+void store_worker_stop(struct worker *w);
+/* Sends out what was written in this loop turn; in before_wait, ahead of what flushes connections: it pays receipts. */
+void store_flush(struct worker *w);
+/* True when no write waits on this worker: a clean stop waits for it. */
+bool store_idle(const struct worker *w);
+
+#endif

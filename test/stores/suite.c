@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What every storage backend must do: test_stores BACKEND.so [OPTION=VALUE...].  @TMP@ in a value is a fresh folder,
+ * which is removed at the end.  A backend passes when this does; there are no tests of one backend here.
+ */
+#include "suite.h"
+#include "util/text.h"
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+const struct mk_coll *kinds, *pairs, *letters, *ends, *texts;
+char run_id[16];
+
+static const struct mk_col_decl kinds_cols[] = {
+    { "owner", MK_C_JID, MK_COL_PARTITION, "Whose." },
+    { "id", MK_C_INT, MK_COL_SORT, "Which." },
+    { "select", MK_C_TEXT, MK_COL_NULL, "A text, under a name that SQL has uses for." },
+    { "data", MK_C_BYTES, MK_COL_NULL, "Bytes." },
+    { "number", MK_C_INT, MK_COL_NULL, "A number." },
+    { "at", MK_C_TIME, MK_COL_NULL, "A time." },
+    { "flag", MK_C_BOOL, 0, "A truth." },
+    { "peer", MK_C_JID, MK_COL_NULL, "A JID." },
+    { "note", MK_C_TEXT, 0, "A text that is always there." },
+};
+static const struct mk_col_decl pairs_cols[] = {
+    { "title", MK_C_TEXT, MK_COL_SORT, "First of the sort key." },
+    { "room", MK_C_TEXT, MK_COL_PARTITION, "First of the partition." },
+    { "number", MK_C_INT, 0, "A number." },
+    { "floor", MK_C_INT, MK_COL_PARTITION, "Second of the partition." },
+    { "place", MK_C_INT, MK_COL_SORT, "Second of the sort key." },
+};
+static const struct mk_col_decl letters_cols[] = {
+    { "owner", MK_C_JID, MK_COL_PARTITION, "Whose." },
+    { "stamp", MK_C_TIME, MK_COL_SORT, "When." },
+    { "id", MK_C_TEXT, MK_COL_SORT, "Which." },
+    { "peer", MK_C_JID, 0, "With whom." },
+    { "body", MK_C_TEXT, MK_COL_NULL, "What." },
+    { "read", MK_C_BOOL, 0, "Whether it was read." },
+};
+static const struct mk_index_decl letters_indexes[] = {
+    { "by_peer", "owner, peer", "stamp" },
+    { "of_peer", "peer", "stamp,id" },
+    { "unread", "owner,read", NULL },
+};
+static const struct mk_col_decl ends_cols[] = {
+    { "name", MK_C_TEXT, MK_COL_PARTITION, "Of what." },
+    { "item", MK_C_TEXT, MK_COL_SORT, "Which." },
+    { "number", MK_C_INT, 0, "A number." },
+    { "until", MK_C_TIME, MK_COL_TTL | MK_COL_NULL, "When it ends." },
+};
+static const struct mk_index_decl ends_indexes[] = { { "by_number", "name", "number" } };
+static const struct mk_col_decl texts_cols[] = {
+    { "owner", MK_C_JID, MK_COL_PARTITION, "Whose." },
+    { "id", MK_C_INT, MK_COL_SORT, "Which." },
+    { "body", MK_C_TEXT, MK_COL_TEXT_SEARCH | MK_COL_NULL, "What is searched." },
+};
+
+#define DECL(name, need, cols, indexes)                                                                                \
+    { (name), 1, 0, (need), 0, MK_TABLE(cols), indexes, "Of the store tests." }
+static const struct mk_coll_decl kinds_decl = DECL("test_kinds", 0, kinds_cols, MK_NO_INDEX);
+static const struct mk_coll_decl pairs_decl = DECL("test_pairs", 0, pairs_cols, MK_NO_INDEX);
+static const struct mk_coll_decl letters_decl = DECL("test_letters", 0, letters_cols, MK_TABLE(letters_indexes));
+static const struct mk_coll_decl ends_decl = DECL("test_ends", 0, ends_cols, MK_TABLE(ends_indexes));
+static const struct mk_coll_decl texts_decl = DECL("test_texts", MK_CAP_TEXT_SEARCH, texts_cols, MK_NO_INDEX);
+
+void suite_define(void) {
+    kinds = harness_define(&kinds_decl);
+    pairs = harness_define(&pairs_decl);
+    letters = harness_define(&letters_decl);
+    ends = harness_define(&ends_decl);
+    texts = harness_caps() & MK_CAP_TEXT_SEARCH ? harness_define(&texts_decl) : NULL;
+}
+
+/* ---- folders --------------------------------------------------------------------------------------------------- */
+
+static char folder[] = "/tmp/meerkat-stores-XXXXXX";
+
+static char *with_folder(const char *option) {
+    const char *mark = strstr(option, "@TMP@");
+    struct buf text = { 0 };
+    if (!mark)
+        return strdup(option);
+    if (strchr(folder, 'X') && !mkdtemp(folder))
+        exit(1);
+    buf_printf(&text, "%.*s%s%s", (int)(mark - option), option, folder, mark + strlen("@TMP@"));
+    return text.data;
+}
+
+static void remove_folder(void) {
+    struct buf command = { 0 };
+    if (strchr(folder, 'X'))
+        return;
+    buf_printf(&command, "rm -rf '%s'", folder);
+    if (system(command.data) != 0)
+        printf("# %s stays\n", folder);
+    buf_free(&command);
+}
+
+static struct test *all_tests(size_t *count) {
+    const struct {
+        const struct test *tests;
+        size_t count;
+    } parts[] = { { row_tests, row_test_count },
+                  { scan_tests, scan_test_count },
+                  { queue_tests, queue_test_count },
+                  { life_tests, life_test_count } };
+    *count = 0;
+    for (int i = 0; i < 4; i++)
+        *count += parts[i].count;
+    struct test *all = calloc(*count, sizeof *all), *at = all;
+    for (int i = 0; i < 4; i++)
+        for (size_t j = 0; j < parts[i].count; j++)
+            *at++ = parts[i].tests[j];
+    return all;
+}
+
+int main(int argc, char **argv) {
+    if (argc < 2) {
+        fprintf(stderr, "usage: %s BACKEND.so [OPTION=VALUE...]\n", argv[0]);
+        return 2;
+    }
+    const char *child = getenv("STORES_CHILD");
+    for (int i = 2; i < argc; i++)
+        argv[i] = with_folder(argv[i]);
+    harness_load(argv[1], argv + 2, argc - 2);
+    if (child)
+        return child_main(child);
+    snprintf(run_id, sizeof run_id, "%lx", (unsigned long)time(NULL) << 8 ^ (unsigned long)getpid());
+    const char *why = harness_start(NULL);
+    if (why) {
+        printf("Bail out! %s\n", why);
+        return 1;
+    }
+    suite_define();
+    size_t count;
+    struct test *tests = all_tests(&count);
+    int failed = tests_run(tests, count);
+    harness_stop();
+    harness_unload();
+    free(tests);
+    for (int i = 2; i < argc; i++)
+        free(argv[i]);
+    remove_folder();
+    return failed;
+}
