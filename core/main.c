@@ -1,0 +1,6 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "server.h"
+
+int main(int argc, char **argv) {
+    return mk_server_main(argc, argv);
+}

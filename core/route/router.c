@@ -1,0 +1,323 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "route/router.h"
+#include "route/receipt.h"
+#include "run/metric.h"
+#include "util/mem.h"
+#include "xml/out.h"
+#include <stdlib.h>
+#include <string.h>
+
+/* A stanza on its way to an entity, perhaps to another worker first. */
+struct delivery {
+    struct mail mail;
+    struct post post;
+    struct mk_stanza *stanza;
+    const struct mk_jid *to;   /* of the stanza, or OWNED below */
+    struct mk_jid *own_to;
+    struct mk_receipt *receipt;
+    const struct host *host;   /* of the sender's snapshot; found again by name on another worker */
+    bool for_host, again;
+};
+
+enum { SPARE_MAX = 256 };
+static __thread struct delivery *spare;
+static __thread unsigned spare_count;
+
+static struct delivery *delivery_new(const struct mk_stanza *s, const struct mk_jid *to, const struct host *host) {
+    struct delivery *d = spare;
+    if (d) {
+        spare = (struct delivery *)d->mail.next;
+        spare_count--;
+    } else {
+        d = xmalloc(sizeof *d);
+    }
+    *d = (struct delivery){ .stanza = stanza_ref(s), .host = host, .receipt = mk_receipt_hold(s) };
+    d->own_to = to == s->to ? NULL : mk_jid_keep(to);
+    d->to = d->own_to ? d->own_to : to;
+    d->for_host = !to->local_len;
+    return d;
+}
+
+static void delivery_free(struct delivery *d) {
+    mk_receipt_pay(d->receipt);
+    mk_jid_free(d->own_to);
+    mk_release(d->stanza);
+    if (spare_count < SPARE_MAX) {
+        d->mail.next = (struct mail *)spare;
+        spare = d;
+        spare_count++;
+    } else {
+        free(d);
+    }
+}
+
+void router_trim(void) {
+    while (spare) {
+        struct delivery *d = spare;
+        spare = (struct delivery *)d->mail.next;
+        free(d);
+    }
+    spare_count = 0;
+}
+
+static void deliver_turn(struct mk_ctx *c, struct mail *m) {
+    struct delivery *d = container_of(m, struct delivery, mail);
+    c->handling = d->stanza;
+    c->again = d->again;
+    if (d->for_host)
+        host_receive(c, d->stanza, d->to);
+    else
+        account_receive(c, account_of(c->entity), d->stanza, d->to);
+}
+
+static bool deliver_needs(struct mk_entity *e, struct mail *m) {
+    struct delivery *d = container_of(m, struct delivery, mail);
+    return d->for_host || account_receive_suspends(account_of(e), d->stanza, d->to);
+}
+
+static void deliver_done(struct mail *m) {
+    delivery_free(container_of(m, struct delivery, mail));
+}
+
+static void deliver_here(struct delivery *d) {
+    d->mail = (struct mail){ .needs = deliver_needs, .turn = deliver_turn, .done = deliver_done };
+    entity_mail(d->for_host ? host_entity(d->host) : &account_get(d->host, d->to)->entity, &d->mail);
+}
+
+static void deliver_post(struct post *p) {
+    struct delivery *d = container_of(p, struct delivery, post);
+    d->host = this_worker ? host_find(jid_domain(d->to), d->to->domain_len) : NULL;
+    if (d->host)
+        deliver_here(d);
+    else
+        delivery_free(d); /* the host went while the mail was under way */
+}
+
+/* To the entity of a local account or host, wherever it lives. */
+static void deliver(const struct host *host, const struct mk_stanza *s, const struct mk_jid *to, bool again) {
+    struct delivery *d = delivery_new(s, to, host);
+    d->again = again;
+    struct worker *home = worker_of(to->hash);
+    if (home == this_worker) {
+        deliver_here(d);
+        return;
+    }
+    stanza_parse_now(s);
+    d->post.run = deliver_post;
+    worker_post(home, &d->post);
+}
+
+static void refuse(struct mk_ctx *c, const struct mk_stanza *s, const char *cond) {
+    METRIC(c->worker, bounces, 1);
+    if (mk_refuse(c, s, cond, NULL) != 0)
+        mk_log(c, MK_DEBUG, "could not answer with %s", cond);
+}
+
+/* The sender's turn answers for the host: nothing of the host's own is touched. */
+static void iq_to_host(struct mk_ctx *c, const struct host *host, const struct mk_stanza *s, const struct mk_jid *to) {
+    enum mk_type type = mk_stanza_type(s);
+    if (type != MK_TYPE_GET && type != MK_TYPE_SET)
+        return;
+    const struct iq_entry *entry = to->resource_len ? NULL : iq_find(host->type, s, MK_TO_SERVER);
+    if (entry && entry->row->mode == MK_SERIAL) {
+        deliver(host, s, to, false);
+        return;
+    }
+    const struct host *host_before = c->host;
+    const struct mk_jid *self_before = c->self;
+    c->host = host;
+    c->self = host->jid;
+    iq_handle(c, entry, s);
+    c->host = host_before;
+    c->self = self_before;
+}
+
+static void elsewhere(struct mk_ctx *c, const struct mk_stanza *s, const struct mk_jid *to) {
+    struct mk_ev_stanza ev = { .stanza = s, .to = to };
+    if (c->host && chain_run(c, MK_HOOK_route_elsewhere, &ev))
+        return;
+    if (mk_stanza_kind(s) != MK_PRESENCE || mk_stanza_type(s) == MK_TYPE_SUBSCRIBE)
+        refuse(c, s, "remote-server-not-found");
+}
+
+static void route_as(struct mk_ctx *c, const struct mk_stanza *s, const struct mk_jid *to, bool again) {
+    const struct host *host = host_find(jid_domain(to), to->domain_len);
+    if (!host)
+        elsewhere(c, s, to);
+    else if (!to->local_len && mk_stanza_kind(s) == MK_IQ)
+        iq_to_host(c, host, s, to);
+    else
+        deliver(host, s, to, again);
+}
+
+void route(struct mk_ctx *c, const struct mk_stanza *s, const struct mk_jid *to) {
+    route_as(c, s, to, false);
+}
+
+void mk_route(struct mk_ctx *c, const struct mk_stanza *s, const struct mk_jid *to) {
+    route_as(c, s, to, false);
+}
+
+void mk_route_again(struct mk_ctx *c, const struct mk_stanza *s, const struct mk_jid *to) {
+    route_as(c, s, to, true);
+}
+
+int mk_send(struct mk_out *o) {
+    struct mk_ctx *c = o->ctx;
+    const struct mk_stanza *s;
+    if (o->silent)
+        return MK_OK;
+    int rc = mk_seal(o, &s);
+    if (rc != 0)
+        return rc;
+    send_sealed(c, s);
+    return MK_OK;
+}
+
+/* An answer to a stream that has no address yet goes straight back; so does an iq answer to a session of this very
+ * account, which needs no hook and no mail. */
+void send_sealed(struct mk_ctx *c, const struct mk_stanza *s) {
+    const struct mk_jid *to = mk_stanza_to(s);
+    if (!to) {
+        if (c->stream)
+            stream_write_stanza(c->stream, s, NULL);
+        else
+            route(c, s, c->entity && c->entity->jid ? c->entity->jid : c->self);
+        return;
+    }
+    route(c, s, to);
+}
+
+/* ---- from a session ----------------------------------------------------------------------------------------------- */
+
+static bool is_subscription(const struct mk_stanza *s) {
+    enum mk_type t = mk_stanza_type(s);
+    return t >= MK_TYPE_SUBSCRIBE && t <= MK_TYPE_PROBE;
+}
+
+static enum mk_hook send_hook(const struct mk_stanza *s) {
+    switch (mk_stanza_kind(s)) {
+    case MK_MESSAGE:
+        return MK_HOOK_user_send_message;
+    case MK_PRESENCE:
+        return is_subscription(s) ? MK_HOOK_user_send_subscription : MK_HOOK_user_send_presence;
+    default:
+        return MK_HOOK_user_send_iq;
+    }
+}
+
+static bool is_to_self(const struct account *a, const struct mk_stanza *s) {
+    return !s->to || (!s->to->resource_len && mk_jid_same(s->to, a->entity.jid));
+}
+
+bool route_from_session_suspends(const struct account *a, const struct mk_stanza *s) {
+    const struct host_type *t = a->entity.host->type;
+    if (t->chains[send_hook(s)].suspends)
+        return true;
+    if (!is_to_self(a, s))
+        return false;
+    if (mk_stanza_kind(s) == MK_IQ)
+        return account_receive_suspends(a, s, a->entity.jid);
+    return mk_stanza_kind(s) == MK_MESSAGE && account_receive_suspends(a, s, a->entity.jid);
+}
+
+void route_from_session(struct mk_ctx *c, struct account *a, struct mk_session *s, struct mk_stanza *stanza) {
+    const struct mk_jid *to = stanza->to ? stanza->to : a->entity.jid;
+    struct mk_ev_stanza ev = { .stanza = stanza, .to = to, .session = s };
+    if (stanza->type == MK_TYPE_INVALID) {
+        refuse(c, stanza, "bad-request");
+        return;
+    }
+    if (chain_run(c, send_hook(stanza), &ev) || s->ended)
+        return;
+    /* A stanza to the sender's own bare JID is handled in the turn that is running. */
+    if (is_to_self(a, ev.stanza))
+        account_receive(c, a, ev.stanza, a->entity.jid);
+    else
+        route(c, ev.stanza, ev.to);
+}
+
+/* ---- hosts -------------------------------------------------------------------------------------------------------- */
+
+void host_receive(struct mk_ctx *c, const struct mk_stanza *s, const struct mk_jid *to) {
+    struct mk_ev_stanza ev = { .stanza = s, .to = to };
+    switch (mk_stanza_kind(s)) {
+    case MK_MESSAGE:
+        if (!chain_run(c, MK_HOOK_host_receive_message, &ev) && mk_stanza_type(s) != MK_TYPE_ERROR)
+            refuse(c, s, "service-unavailable");
+        break;
+    case MK_PRESENCE:
+        chain_run(c, MK_HOOK_host_receive_presence, &ev);
+        break;
+    default:
+        iq_handle(c, iq_find(c->host->type, s, MK_TO_SERVER), s);
+    }
+}
+
+static const struct entity_class host_class = { "host", NULL, NULL };
+
+static bool same_jid(const void *item, const void *key) {
+    return mk_jid_same(((const struct mk_entity *)item)->jid, key);
+}
+
+struct mk_entity *host_entity(const struct host *host) {
+    struct worker *w = this_worker;
+    struct mk_entity *e = table_find(&w->entities, host->jid->hash, same_jid, host->jid);
+    if (!e) {
+        e = xmalloc(sizeof *e);
+        entity_init(e, &host_class, mk_jid_keep(host->jid), host);
+        table_add(&w->entities, host->jid->hash, e);
+    }
+    return e;
+}
+
+/* ---- running something in an entity's turn --------------------------------------------------------------------------- */
+
+struct errand {
+    struct mail mail;
+    struct post post;
+    struct mk_jid *to;
+    void (*fn)(struct mk_ctx *c, void *arg);
+    void (*free_arg)(void *arg);
+    void *arg;
+};
+
+static void errand_turn(struct mk_ctx *c, struct mail *m) {
+    struct errand *e = container_of(m, struct errand, mail);
+    e->fn(c, e->arg);
+}
+
+static void errand_done(struct mail *m) {
+    struct errand *e = container_of(m, struct errand, mail);
+    if (e->free_arg)
+        e->free_arg(e->arg);
+    mk_jid_free(e->to);
+    free(e);
+}
+
+static void errand_here(struct post *p) {
+    struct errand *e = container_of(p, struct errand, post);
+    const struct host *host = this_worker ? host_find(jid_domain(e->to), e->to->domain_len) : NULL;
+    if (!host)
+        errand_done(&e->mail);
+    else if (e->to->local_len)
+        entity_mail(&account_get(host, e->to)->entity, &e->mail);
+    else
+        entity_mail(host_entity(host), &e->mail);
+}
+
+void entity_run(const struct mk_jid *to, bool suspends, void (*fn)(struct mk_ctx *c, void *arg),
+                void (*free_arg)(void *arg), void *arg) {
+    struct errand *e = xcalloc(1, sizeof *e);
+    e->mail = (struct mail){ .suspends = suspends, .turn = errand_turn, .done = errand_done };
+    e->to = mk_jid_keep(to);
+    e->fn = fn;
+    e->free_arg = free_arg;
+    e->arg = arg;
+    e->post.run = errand_here;
+    struct worker *home = worker_of(to->hash);
+    if (home == this_worker)
+        errand_here(&e->post);
+    else
+        worker_post(home, &e->post);
+}

@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Before authentication: STARTTLS (RFC 6120, 5), SASL (6), and what plugins allow strangers to ask.  The stream gives no
+ * more input while one step is being worked on, so steps never overlap however the client pipelines them.
+ */
+#include "route/router.h"
+#include "sasl/sasl.h"
+#include "stream/stream.h"
+#include "util/log.h"
+#include "util/mem.h"
+#include <stdlib.h>
+#include <string.h>
+
+#define NS_TLS "urn:ietf:params:xml:ns:xmpp-tls"
+#define NS_SASL "urn:ietf:params:xml:ns:xmpp-sasl"
+
+/* The step is over and nothing of this worker looks at the entity any more: the stream may move, or be freed. */
+static void login_idle(struct mk_entity *e) {
+    struct login *l = container_of(e, struct login, entity);
+    struct mk_stream *st = l->stream;
+    if (!l->stepping)
+        return;
+    l->stepping = false;
+    if (l->account && st->state != STREAM_ENDED)
+        stream_go_home(st);
+    else
+        stream_go_on(st, STREAM_HELD_BY_TURN);
+    stream_unref(st);
+}
+
+static const struct entity_class login_class = { "stream", login_idle, NULL };
+
+static void on_deadline(struct timer *t) {
+    struct login *l = container_of(t, struct login, deadline);
+    stream_error(l->stream, "connection-timeout", "You took too long to log in.");
+}
+
+struct login *login_new(struct mk_stream *st) {
+    struct login *l = xcalloc(1, sizeof *l);
+    entity_init(&l->entity, &login_class, NULL, NULL);
+    l->stream = st;
+    l->deadline.fire = on_deadline;
+    worker_timer(st->conn.worker, &l->deadline, (uint64_t)stream_config.login_ms);
+    return l;
+}
+
+void login_free(struct login *l) {
+    wheel_stop(&l->deadline);
+    if (l->sasl)
+        sasl_free(l->sasl);
+    mk_jid_free(l->account);
+    free(l);
+}
+
+bool login_needs_tls(const struct mk_stream *st) {
+    return !conn_is_secure(&st->conn) && st->host->cert && !st->host->type->plain_without_tls;
+}
+
+/* ---- SASL ---------------------------------------------------------------------------------------------------------------- */
+
+static void say(struct mk_stream *st, const char *text) {
+    stream_write(st, text, strlen(text));
+}
+
+static void sasl_over(struct login *l) {
+    if (l->sasl)
+        sasl_free(l->sasl);
+    l->sasl = NULL;
+}
+
+static void sasl_fail(struct mk_ctx *c, struct login *l, const char *cond, const char *text) {
+    struct mk_out *o = mk_nonza(c, "failure", NS_SASL);
+    mk_leaf(o, cond, NULL, NULL);
+    if (text)
+        mk_leaf(o, "text", NULL, text);
+    int rc = mk_stream_send(c, l->stream, o);
+    sasl_over(l);
+    if (rc != 0 || ++l->failures >= (unsigned)stream_config.sasl_tries)
+        stream_error(l->stream, "policy-violation", "Too many failed attempts to log in.");
+}
+
+static void send_data(struct login *l, const char *name, const struct buf *data) {
+    size_t len = 4 * ((data->len + 2) / 3);
+    char *text = xmalloc(len + 1);
+    base64_encode(text, data->data ? data->data : "", data->len);
+    struct buf b = { 0 };
+    buf_printf(&b, "<%s xmlns='" NS_SASL "'>%s</%s>", name, text, name);
+    stream_write(l->stream, b.data, b.len);
+    buf_free(&b);
+    free(text);
+}
+
+/* The client's bytes: NULL for none, "=" for an empty initial response.  False: not base64. */
+static bool read_data(struct mk_ctx *c, const struct mk_stanza *s, bool initial, const void **data, size_t *len) {
+    const char *text = mk_text(c, mk_root(s));
+    size_t n = strlen(text);
+    *len = 0;
+    *data = n || !initial ? "" : NULL;
+    if (!n || (n == 1 && *text == '='))
+        return true;
+    void *out = mk_alloc(c, 3 * n / 4 + 1);
+    ssize_t got = base64_decode(out, text, n);
+    if (got < 0)
+        return false;
+    *data = out;
+    *len = (size_t)got;
+    return true;
+}
+
+static void sasl_go(struct mk_ctx *c, struct login *l, bool initial) {
+    const void *data;
+    size_t len;
+    if (!read_data(c, l->step, initial, &data, &len)) {
+        sasl_fail(c, l, "incorrect-encoding", NULL);
+        return;
+    }
+    struct buf out = { 0 };
+    switch (sasl_step(c, l->sasl, data, len, &out)) {
+    case SASL_CONTINUE:
+        send_data(l, "challenge", &out);
+        break;
+    case SASL_SUCCESS:
+        if (out.len)
+            send_data(l, "success", &out);
+        else
+            say(l->stream, "<success xmlns='" NS_SASL "'/>");
+        l->account = mk_jid_keep(sasl_account(l->sasl));
+        sasl_over(l);
+        break;
+    default:
+        sasl_fail(c, l, sasl_condition(l->sasl), sasl_text(l->sasl));
+    }
+    buf_free(&out);
+}
+
+static void sasl_auth(struct mk_ctx *c, struct login *l) {
+    struct mk_stream *st = l->stream;
+    if (login_needs_tls(st)) {
+        sasl_fail(c, l, "encryption-required", NULL);
+        return;
+    }
+    const char *address = mk_text_of(c, (struct mk_view){ st->conn.address, strrchr(st->conn.address, ':') - st->conn.address });
+    struct sasl_env env = { st->host, &st->conn, conn_is_secure(&st->conn), address };
+    const char *mechanism = mk_attr(mk_root(l->step), "mechanism");
+    sasl_over(l);
+    l->sasl = mechanism ? sasl_new(&env, mechanism) : NULL;
+    if (l->sasl)
+        sasl_go(c, l, true);
+    else
+        sasl_fail(c, l, "invalid-mechanism", NULL);
+}
+
+static void sasl_element(struct mk_ctx *c, struct login *l) {
+    const char *name = mk_elem_name(mk_root(l->step));
+    if (strcmp(name, "auth") == 0)
+        sasl_auth(c, l);
+    else if (strcmp(name, "response") == 0 && l->sasl)
+        sasl_go(c, l, false);
+    else if (strcmp(name, "abort") == 0)
+        sasl_fail(c, l, "aborted", NULL);
+    else
+        sasl_fail(c, l, "malformed-request", NULL);
+}
+
+/* ---- steps ----------------------------------------------------------------------------------------------------------------- */
+
+static const struct nonza_entry *nonza_row(const struct mk_stream *st, const struct mk_stanza *s) {
+    const struct host_type *t = st->host->type;
+    for (uint32_t i = 0; i < t->nonza_count; i++)
+        if (t->nonzas[i].row->when & MK_WHEN_CONNECTED &&
+            mk_elem_is(mk_root(s), t->nonzas[i].row->name, t->nonzas[i].row->ns))
+            return &t->nonzas[i];
+    return NULL;
+}
+
+static const struct iq_entry *open_iq(const struct mk_stream *st, const struct mk_stanza *s) {
+    if (mk_stanza_kind(s) != MK_IQ || (mk_stanza_type(s) != MK_TYPE_GET && mk_stanza_type(s) != MK_TYPE_SET))
+        return NULL;
+    const struct iq_entry *entry = iq_find(st->host->type, s, MK_TO_SERVER);
+    return entry && entry->row->flags & MK_UNAUTHED && entry->row->mode != MK_ASIDE ? entry : NULL;
+}
+
+static void step_turn(struct mk_ctx *c, struct mail *m) {
+    struct login *l = container_of(m, struct login, mail);
+    struct mk_stream *st = l->stream;
+    c->stream = st;
+    c->self = st->host->jid;
+    if (st->state == STREAM_ENDED)
+        return;
+    const struct nonza_entry *row = nonza_row(st, l->step);
+    if (strcmp(mk_elem_ns(mk_root(l->step)), NS_SASL) == 0) {
+        sasl_element(c, l);
+    } else if (row) {
+        c->inst = row->inst;
+        row->row->fn(c, st, l->step);
+    } else {
+        iq_handle(c, open_iq(st, l->step), l->step);
+    }
+}
+
+static void step_done(struct mail *m) {
+    struct login *l = container_of(m, struct login, mail);
+    mk_release(l->step);
+    l->step = NULL;
+}
+
+static void step(struct mk_stream *st, struct mk_stanza *s) {
+    struct login *l = st->login;
+    l->step = s;
+    l->mail = (struct mail){ .suspends = true, .turn = step_turn, .done = step_done };
+    stream_pause(st, STREAM_HELD_BY_TURN);
+    stream_ref(st);
+    l->stepping = true;
+    entity_mail(&l->entity, &l->mail);
+}
+
+/* ---- TLS ------------------------------------------------------------------------------------------------------------------- */
+
+static void starttls(struct mk_stream *st) {
+    if (conn_is_secure(&st->conn) || !st->host->cert) {
+        say(st, "<failure xmlns='" NS_TLS "'/>");
+        stream_close(st, NULL, NULL);
+        return;
+    }
+    say(st, "<proceed xmlns='" NS_TLS "'/>");
+    conn_start_tls(&st->conn, false);
+}
+
+void login_element(struct mk_stream *st, struct mk_stanza *s) {
+    const struct mk_elem *root = mk_root(s);
+    if (mk_elem_is(root, "starttls", NS_TLS)) {
+        mk_release(s);
+        starttls(st);
+    } else if (strcmp(mk_elem_ns(root), NS_SASL) == 0 || nonza_row(st, s) || (!login_needs_tls(st) && open_iq(st, s))) {
+        step(st, s);
+    } else {
+        mk_release(s);
+        stream_error(st, "not-authorized", NULL);
+    }
+}

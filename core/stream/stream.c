@@ -1,0 +1,380 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A stream's input and output: bytes to elements, elements and stanzas to bytes. */
+#include "stream/stream.h"
+#include "route/receipt.h"
+#include "route/router.h"
+#include "run/metric.h"
+#include "util/log.h"
+#include "util/mem.h"
+#include "xml/out.h"
+#include <stdlib.h>
+#include <string.h>
+
+struct stream_config stream_config = {
+    .before = { 10 * 1024, 32, 64, 256 },
+    .after = { 256 * 1024, 64, 128, 4096 },
+    .login_ms = 30000,
+    .sasl_tries = 5,
+    .out_bytes = 4 * 1024 * 1024,
+};
+
+/* What a worker keeps for its streams. */
+struct streams {
+    struct list all;
+    struct list unpaid; /* streams with receipts to pay after the flush */
+    unsigned count;
+};
+static __thread struct streams streams;
+
+void stream_setup(const struct stream_config *config) {
+    stream_config = *config;
+}
+
+static size_t on_input(struct conn *c, const char *data, size_t len);
+static void on_secured(struct conn *c);
+static void on_closed(struct conn *c, int error);
+static void on_drained(struct conn *c);
+static const struct conn_class stream_class = { on_input, on_secured, on_closed, on_drained };
+
+static struct mk_stream *stream_of(struct conn *c) {
+    return container_of(c, struct mk_stream, conn);
+}
+
+/* ---- life ---------------------------------------------------------------------------------------------------------- */
+
+void stream_accept(struct worker *w, const struct listener_config *config, int fd, const struct sockaddr *peer,
+                   socklen_t peer_len) {
+    struct mk_stream *st = xcalloc(1, sizeof *st);
+    (void)peer_len;
+    conn_init(&st->conn, &stream_class, w, fd, peer);
+    st->conn.rate = (uint32_t)config->rate;
+    st->refs = 1;
+    stream_enlist(st);
+    st->login = login_new(st);
+    if (config->tls == LISTEN_DIRECT_TLS) {
+        st->login->direct_tls = true;
+        conn_start_tls(&st->conn, true);
+    }
+}
+
+static void pay_all(struct mk_stream *st) {
+    for (uint16_t i = 0; i < st->unpaid_count; i++)
+        mk_receipt_pay(st->unpaid[i]);
+    free(st->unpaid);
+    st->unpaid = NULL;
+    st->unpaid_count = st->unpaid_cap = 0;
+}
+
+void stream_unref(struct mk_stream *st) {
+    if (--st->refs)
+        return;
+    pay_all(st);
+    if (st->login)
+        login_free(st->login);
+    free(st->lang);
+    free(st->prefixes);
+    free(st);
+}
+
+void stream_enlist(struct mk_stream *st) {
+    list_append(&streams.all, &st->link);
+    streams.count++;
+}
+
+void stream_delist(struct mk_stream *st) {
+    list_remove(&st->link);
+    streams.count--;
+}
+
+/* The connection is gone, one way or the other. */
+static void connection_over(struct mk_stream *st) {
+    stream_delist(st);
+    if (list_linked(&st->unpaid_link))
+        list_remove(&st->unpaid_link);
+    pay_all(st);
+    stream_unref(st);
+}
+
+static void after_close(struct conn *c) {
+    connection_over(stream_of(c));
+}
+
+static void on_closed(struct conn *c, int error) {
+    struct mk_stream *st = stream_of(c);
+    (void)error;
+    st->state = STREAM_ENDED;
+    stream_leave(st, MK_CLOSED_LOST);
+    connection_over(st);
+}
+
+int stream_worker_start(struct worker *w) {
+    list_init(&streams.all);
+    list_init(&streams.unpaid);
+    streams.count = 0;
+    w->parsers = parsers_new();
+    return 0;
+}
+
+void stream_worker_stop(struct worker *w) {
+    parsers_free(w->parsers);
+    w->parsers = NULL;
+    receipts_trim();
+    home_trim();
+    router_trim();
+}
+
+unsigned stream_count(const struct worker *w) {
+    (void)w;
+    return streams.count;
+}
+
+void stream_shutdown(struct worker *w) {
+    struct list *l, *next;
+    (void)w;
+    for (l = streams.all.next; l != &streams.all; l = next) {
+        next = l->next;
+        stream_fail(container_of(l, struct mk_stream, link), MK_CLOSED_SHUTDOWN, "system-shutdown", NULL, NULL);
+    }
+}
+
+void stream_follow_hosts(struct worker *w) {
+    struct list *l, *next;
+    (void)w;
+    for (l = streams.all.next; l != &streams.all; l = next) {
+        next = l->next;
+        struct mk_stream *st = container_of(l, struct mk_stream, link);
+        if (!st->host)
+            continue;
+        const char *name = st->host->name;
+        st->host = host_find(name, strlen(name));
+        if (!st->host)
+            stream_error(st, "host-gone", NULL);
+        else if (st->login)
+            st->login->entity.host = st->host;
+    }
+}
+
+/* ---- input ----------------------------------------------------------------------------------------------------------- */
+
+void stream_pause(struct mk_stream *st, unsigned why) {
+    st->flags |= (uint8_t)why;
+    conn_pause(&st->conn);
+}
+
+void stream_go_on(struct mk_stream *st, unsigned why) {
+    enum { ANY = STREAM_HELD_BY_TURN | STREAM_HELD_BY_MAILBOX | STREAM_MOVING };
+    if (!(st->flags & why))
+        return;
+    st->flags &= (uint8_t)~why;
+    if (!(st->flags & ANY) && st->state != STREAM_ENDED)
+        conn_resume(&st->conn);
+}
+
+void stream_hold(struct mk_stream *st, bool hold) {
+    if (hold)
+        stream_pause(st, STREAM_HELD_BY_MAILBOX);
+    else
+        stream_go_on(st, STREAM_HELD_BY_MAILBOX);
+}
+
+static void element(struct mk_stream *st, const char *data, size_t len) {
+    size_t from_len = st->session ? st->session->jid->text_len : 0;
+    struct mk_stanza *s = st->prefixes
+                              ? parse_stanza_with(this_worker->parsers, XML_CLIENT, st->prefixes, data, len, from_len)
+                              : parse_stanza(this_worker->parsers, XML_CLIENT, data, len, from_len);
+    if (!s)
+        stream_error(st, "not-well-formed", NULL);
+    else if (st->account)
+        stream_element(st, s);
+    else
+        login_element(st, s);
+}
+
+static void refused(struct mk_stream *st, enum scan_result r) {
+    switch (r) {
+    case SCAN_RESTRICTED:
+        stream_error(st, "restricted-xml", NULL);
+        break;
+    case SCAN_BYTES:
+        stream_fail(st, MK_CLOSED_BY_SERVER, "policy-violation", "The stanza is too large.",
+                    "<stanza-too-big xmlns='urn:xmpp:errors'/>");
+        break;
+    case SCAN_LIMIT:
+        stream_error(st, "policy-violation", "The stanza has too many elements, levels or attributes.");
+        break;
+    default:
+        stream_error(st, "not-well-formed", NULL);
+    }
+}
+
+static size_t on_input(struct conn *c, const char *data, size_t len) {
+    struct mk_stream *st = stream_of(c);
+    size_t done = 0;
+    stream_ref(st); /* an element may be the stream's last */
+    while (done < len && st->state != STREAM_ENDED && !(c->flags & CONN_PAUSED)) {
+        size_t used = 0;
+        const struct xml_limits *limits = st->account ? &stream_config.after : &stream_config.before;
+        enum scan_result r = scan_next(&st->scan, limits, data + done, len - done, &used);
+        if (r == SCAN_MORE)
+            break;
+        const char *at = data + done;
+        done += used;
+        if (r == SCAN_SPACE)
+            continue;
+        if (r == SCAN_HEADER && st->state == STREAM_HEADER)
+            stream_header(st, at, used);
+        else if (r == SCAN_STANZA)
+            element(st, at, used);
+        else if (r == SCAN_CLOSE)
+            stream_ended_by_client(st);
+        else
+            refused(st, r);
+    }
+    if (st->state == STREAM_ENDED)
+        done = len;
+    stream_unref(st);
+    return done;
+}
+
+static void on_secured(struct conn *c) {
+    struct mk_stream *st = stream_of(c);
+    st->state = STREAM_HEADER;
+    st->flags &= (uint8_t)~STREAM_OPENED;
+    scan_init(&st->scan);
+}
+
+/* ---- output ---------------------------------------------------------------------------------------------------------- */
+
+void stream_write(struct mk_stream *st, const char *data, size_t len) {
+    if (st->state == STREAM_ENDED)
+        return;
+    conn_write(&st->conn, data, len);
+}
+
+/* The client reads too slowly for what it is sent: its session lives on if it can be resumed. */
+static void too_slow(struct mk_stream *st) {
+    log_line(5, &(struct log_place){ .peer = st->conn.address }, "closed: the client does not read what it is sent");
+    stream_fail(st, MK_CLOSED_LOST, "policy-violation", "You read too slowly.", NULL);
+}
+
+static void owe(struct mk_stream *st, struct mk_receipt *r) {
+    if (!st->unpaid_count)
+        list_append(&streams.unpaid, &st->unpaid_link);
+    if (st->unpaid_count == st->unpaid_cap) {
+        st->unpaid_cap = st->unpaid_cap ? (uint16_t)(st->unpaid_cap * 2) : 4;
+        st->unpaid = xrealloc(st->unpaid, st->unpaid_cap * sizeof(struct mk_receipt *));
+    }
+    st->unpaid[st->unpaid_count++] = r;
+}
+
+/* "<name to='OTHER'" and the rest of the wire form. */
+static void write_for(struct mk_stream *st, const struct mk_stanza *s, const struct mk_jid *to) {
+    static const char *const names[] = { "", "<message to='", "<presence to='", "<iq to='" };
+    const char *name = names[s->kind];
+    size_t rest = s->wire_len - s->wire_rest;
+    char *out = conn_room(&st->conn, strlen(name) + 6u * to->text_len + 1 + rest), *at = out;
+    at = stpcpy(at, name);
+    at = xml_escape(at, to->text, to->text_len);
+    *at++ = '\'';
+    memcpy(at, s->wire + s->wire_rest, rest);
+    conn_wrote(&st->conn, (size_t)(at - out) + rest);
+}
+
+void stream_write_stanza(struct mk_stream *st, const struct mk_stanza *s, const struct mk_jid *to) {
+    if (st->state == STREAM_ENDED)
+        return;
+    if (to && s->kind != MK_NONZA)
+        write_for(st, s, to);
+    else
+        conn_write(&st->conn, s->wire, s->wire_len);
+    struct mk_receipt *r = s->kind == MK_MESSAGE ? mk_receipt_hold(s) : NULL;
+    if (r)
+        owe(st, r);
+    if (st->conn.out_len > stream_config.out_bytes)
+        too_slow(st);
+}
+
+static void pay_sent(struct mk_stream *st) {
+    if (list_linked(&st->unpaid_link))
+        list_remove(&st->unpaid_link);
+    pay_all(st);
+}
+
+void stream_after_flush(struct worker *w) {
+    struct list *l, *next;
+    (void)w;
+    for (l = streams.unpaid.next; l != &streams.unpaid; l = next) {
+        next = l->next;
+        struct mk_stream *st = container_of(l, struct mk_stream, unpaid_link);
+        if (!st->conn.out_len)
+            pay_sent(st);
+    }
+}
+
+static void on_drained(struct conn *c) {
+    pay_sent(stream_of(c));
+}
+
+/* ---- the end --------------------------------------------------------------------------------------------------------- */
+
+static void add_escaped(struct buf *b, const char *text) {
+    char *out = xmalloc(6 * strlen(text) + 1);
+    buf_add(b, out, (size_t)(xml_escape(out, text, strlen(text)) - out));
+    free(out);
+}
+
+static void say_goodbye(struct mk_stream *st, const char *cond, const char *text, const char *app) {
+    struct buf b = { 0 };
+    if (cond) {
+        METRIC(this_worker, stream_errors, 1);
+        buf_printf(&b, "<stream:error><%s xmlns='urn:ietf:params:xml:ns:xmpp-streams'/>", cond);
+        if (text) {
+            buf_puts(&b, "<text xmlns='urn:ietf:params:xml:ns:xmpp-streams' xml:lang='en'>");
+            add_escaped(&b, text);
+            buf_puts(&b, "</text>");
+        }
+        if (app)
+            buf_puts(&b, app);
+        buf_puts(&b, "</stream:error>");
+    }
+    buf_puts(&b, "</stream:stream>");
+    stream_write(st, b.data, b.len);
+    buf_free(&b);
+}
+
+void stream_fail(struct mk_stream *st, enum mk_close_reason reason, const char *cond, const char *text, const char *app) {
+    if (st->state == STREAM_ENDED)
+        return;
+    if (!(st->conn.flags & CONN_HANDSHAKE)) { /* nothing can be said inside a handshake */
+        if (!(st->flags & STREAM_OPENED))
+            stream_send_header(st, NULL);
+        say_goodbye(st, cond, text, app);
+    }
+    st->state = STREAM_ENDED;
+    stream_leave(st, reason);
+    if (st->flags & STREAM_MOVING)
+        return; /* it is closed when it has arrived */
+    conn_close(&st->conn, after_close);
+}
+
+void stream_error(struct mk_stream *st, const char *cond, const char *text) {
+    stream_fail(st, MK_CLOSED_BY_SERVER, cond, text, NULL);
+}
+
+void stream_close(struct mk_stream *st, const char *cond, const char *text) {
+    if (st->session) {
+        st->session->stream = NULL;
+        METRIC(this_worker, sessions_detached, 1);
+        st->session = NULL;
+    }
+    stream_error(st, cond, text);
+}
+
+void stream_replaced(struct mk_ctx *c, struct mk_stream *st) {
+    (void)c;
+    stream_close(st, "conflict", "The resource was bound by another connection.");
+}
+
+void stream_arrived_dead(struct mk_stream *st) {
+    conn_close(&st->conn, after_close);
+}
