@@ -1,0 +1,315 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* XEP-0160: keeps messages for accounts that nobody is there to read, and delivers them when somebody comes. */
+#include <meerkat/plugin.h>
+#include <string.h>
+
+#define NS_HINTS "urn:xmpp:hints"
+#define NS_DELAY "urn:xmpp:delay"
+
+struct offline {
+    int64_t max_messages, ttl;
+    const struct mk_coll *messages;
+};
+
+/* COUNT is of the stored messages that were not delivered yet, once COUNTED. */
+struct account {
+    int64_t count, counted_ms;
+    int64_t last_id, delivered_id; /* the newest stored since the account is in memory; the newest delivered */
+    bool counted;
+};
+
+enum { SLOT_SESSION, SLOT_ACCOUNT };
+enum { TIMER_KEEP };
+enum { M_STORED, M_DELIVERED, M_REFUSED };
+enum { COL_OWNER, COL_ID, COL_STANZA, COL_EXPIRES, COL_COUNT };
+
+/* A full account is counted again no more often: messages may have expired. */
+enum { RECOUNT_MS = 60000 };
+/* After a message the account stays in memory, so that the next one need not count. */
+enum { KEEP_MS = 60000 };
+/* Messages read at once when they are delivered. */
+enum { PAGE = 100 };
+
+static struct account *self(struct mk_ctx *c) {
+    return mk_self_slot(c, SLOT_ACCOUNT);
+}
+
+/* ---- which messages ------------------------------------------------------------------------------------------------ */
+
+static bool has_invitation(const struct mk_stanza *s) {
+    const struct mk_elem *muc = mk_child(s, "x", "http://jabber.org/protocol/muc#user");
+    return mk_child(s, "x", "jabber:x:conference") || (muc && mk_elem_child(muc, "invite", NULL));
+}
+
+enum verdict { NOT_OURS, WORTHLESS, WORTH_KEEPING };
+
+/*
+ * Worth keeping is what a person would miss: text, an invitation, what is encrypted, and what says so itself.  What is
+ * not, as typing notices, vanishes: an error would only tell the sender that the account is away.
+ */
+static enum verdict judge(const struct mk_stanza *s) {
+    enum mk_type type = mk_stanza_type(s);
+    if ((type != MK_TYPE_CHAT && type != MK_TYPE_NORMAL) || mk_child(s, "no-store", NS_HINTS))
+        return NOT_OURS;
+    if (mk_child(s, "body", mk_elem_ns(mk_root(s))) || mk_child(s, "store", NS_HINTS) ||
+        mk_child(s, "encryption", "urn:xmpp:eme:0") || has_invitation(s))
+        return WORTH_KEEPING;
+    return WORTHLESS;
+}
+
+/* ---- storing ------------------------------------------------------------------------------------------------------- */
+
+static void keep_in_memory(struct mk_ctx *c) {
+    mk_timer_start(c, NULL, TIMER_KEEP, KEEP_MS);
+}
+
+/* The slot goes when the account does, which may be now. */
+static void on_keep_over(struct mk_ctx *c, struct mk_session *session) {
+    (void)c;
+    (void)session;
+}
+
+MK_SUSPENDS static int count_stored(struct mk_ctx *c, struct account *a) {
+    const struct offline *me = mk_inst(c);
+    struct mk_value owner = mk_v_jid(mk_self(c)), after = mk_v_int(a->delivered_id);
+    int rc =
+        mk_scan_count(c, me->messages,
+                      MK_SCAN(.partition = &owner, .lo = &after, .lo_count = 1, .flags = MK_SCAN_LO_OPEN), &a->count);
+    a->counted = rc == MK_OK;
+    a->counted_ms = mk_now_ms(c);
+    return rc;
+}
+
+MK_SUSPENDS static int has_room(struct mk_ctx *c, struct account *a) {
+    const struct offline *me = mk_inst(c);
+    bool stale = a->count >= me->max_messages && mk_now_ms(c) - a->counted_ms >= RECOUNT_MS;
+    int rc = a->counted && !stale ? MK_OK : count_stored(c, a);
+    if (rc != MK_OK)
+        return rc;
+    return a->count < me->max_messages ? MK_OK : MK_E_LIMIT;
+}
+
+/* When a message that came NOW is dropped.  What lies beyond the end of time is never. */
+static struct mk_value expiry(const struct offline *me, int64_t now) {
+    return me->ttl < (INT64_MAX - now) / 1000 ? mk_v_time(now + me->ttl * 1000) : mk_v_null();
+}
+
+/* The id is the time, and the message's place in the order. */
+static int store(struct mk_ctx *c, struct account *a, const struct mk_stanza *s) {
+    const struct offline *me = mk_inst(c);
+    int64_t now = mk_now(c), last = a->last_id > a->delivered_id ? a->last_id : a->delivered_id;
+    int64_t id = now > last ? now : last + 1;
+    struct mk_value row[COL_COUNT] = {
+        mk_v_jid(mk_self(c)),
+        mk_v_int(id),
+        mk_v_view(mk_stanza_xml(c, s)),
+        expiry(me, now),
+    };
+    int rc = mk_put_later(c, me->messages, MK_UPSERT, row, s);
+    if (rc != MK_OK)
+        return rc;
+    a->last_id = id;
+    a->count++;
+    mk_count(c, M_STORED, 1);
+    return MK_OK;
+}
+
+static void refuse(struct mk_ctx *c, const struct mk_stanza *s, const char *cond, const char *text) {
+    mk_count(c, M_REFUSED, 1);
+    if (mk_refuse(c, s, cond, text) != MK_OK)
+        mk_log(c, MK_DEBUG, "a refusal with %s was not sent", cond);
+}
+
+MK_SUSPENDS static enum mk_flow on_offline_message(struct mk_ctx *c, struct mk_ev_stanza *ev) {
+    struct account *a = self(c);
+    enum verdict verdict = judge(ev->stanza);
+    if (verdict != WORTH_KEEPING)
+        return verdict == WORTHLESS ? MK_STOP : MK_NEXT;
+    int rc = has_room(c, a);
+    if (rc == MK_OK)
+        rc = store(c, a, ev->stanza);
+    if (rc == MK_E_LIMIT)
+        refuse(c, ev->stanza, "service-unavailable", "The recipient is away and too many messages wait already.");
+    else if (rc != MK_OK)
+        refuse(c, ev->stanza, "resource-constraint", "The message can't be stored now.");
+    keep_in_memory(c);
+    return MK_STOP;
+}
+
+/* ---- delivering ------------------------------------------------------------------------------------------------------ */
+
+/* Whether this server said already when S was sent. */
+static bool is_stamped(struct mk_ctx *c, const struct mk_stanza *s) {
+    const char *host = mk_jid_text(mk_host(c));
+    for (const struct mk_elem *e = mk_elem_first(mk_root(s)); e; e = mk_elem_next(e)) {
+        const char *from = mk_elem_is(e, "delay", NS_DELAY) ? mk_attr(e, "from") : NULL;
+        if (from && strcmp(from, host) == 0)
+            return true;
+    }
+    return false;
+}
+
+static int restore(struct mk_ctx *c, const struct mk_row *row, const struct mk_stanza **out) {
+    const char *xml = mk_row_text(row, COL_STANZA);
+    int rc = mk_stanza_read(c, (struct mk_view){ xml, strlen(xml) }, out);
+    if (rc != MK_OK || is_stamped(c, *out))
+        return rc;
+    struct mk_out *o = mk_derive(c, *out, NULL);
+    mk_put_delay(o, mk_host(c), mk_row_int(row, COL_ID));
+    return mk_seal(o, out);
+}
+
+/* The row goes once the message has reached the client, or a place that survives a crash as the row does. */
+static void deliver(struct mk_ctx *c, struct mk_session *session, const struct mk_row *row) {
+    const struct offline *me = mk_inst(c);
+    const struct mk_value key[] = { mk_v_jid(mk_self(c)), mk_v_int(mk_row_int(row, COL_ID)) };
+    const struct mk_stanza *s;
+    if (restore(c, row, &s) == MK_OK) {
+        mk_receipt_row(c, s, me->messages, key);
+        mk_session_send(c, session, s, NULL);
+        mk_count(c, M_DELIVERED, 1);
+        return;
+    }
+    mk_log(c, MK_ERROR, "a stored message is no stanza and is dropped");
+    if (mk_del_later(c, me->messages, key) != MK_OK)
+        mk_log(c, MK_WARNING, "it stays stored for now");
+}
+
+/* What was delivered before may still be stored, for it is not acknowledged yet: only what came later is read. */
+MK_SUSPENDS static void deliver_all(struct mk_ctx *c, struct mk_session *session) {
+    const struct offline *me = mk_inst(c);
+    struct account *a = self(c);
+    struct mk_value owner = mk_v_jid(mk_self(c));
+    const struct mk_rows *rows;
+    size_t n;
+    do {
+        struct mk_value after = mk_v_int(a->delivered_id);
+        int rc = mk_scan(
+            c, me->messages,
+            MK_SCAN(.partition = &owner, .lo = &after, .lo_count = 1, .flags = MK_SCAN_LO_OPEN, .limit = PAGE), &rows);
+        if (rc != MK_OK)
+            return;
+        n = mk_rows_count(rows);
+        for (size_t i = 0; i < n; i++) {
+            a->delivered_id = mk_row_int(mk_rows_at(rows, i), COL_ID);
+            deliver(c, session, mk_rows_at(rows, i));
+        }
+    } while (n == PAGE);
+    a->count = 0;
+    a->counted = true;
+}
+
+/* The session's byte says whether it took part in delivery when it last spoke: available, priority not negative. */
+MK_SUSPENDS static enum mk_flow on_available(struct mk_ctx *c, struct mk_ev_stanza *ev) {
+    uint8_t *was = mk_session_slot(c, ev->session, SLOT_SESSION);
+    if (mk_stanza_to(ev->stanza))
+        return MK_NEXT;
+    bool is = mk_session_is_available(ev->session) && mk_session_priority(ev->session) >= 0;
+    if (is && !*was)
+        deliver_all(c, ev->session);
+    *was = is;
+    return MK_NEXT;
+}
+
+MK_SUSPENDS static enum mk_flow on_account_removed(struct mk_ctx *c, struct mk_ev_account *ev) {
+    const struct offline *me = mk_inst(c);
+    struct mk_value owner = mk_v_jid(ev->account);
+    if (mk_del_range(c, me->messages, MK_SCAN(.partition = &owner)) != MK_OK)
+        mk_log(c, MK_ERROR, "messages of a removed account are still stored");
+    *self(c) = (struct account){ .count = 0 };
+    return MK_NEXT;
+}
+
+/* ---- commands ------------------------------------------------------------------------------------------------------ */
+
+MK_SUSPENDS static int cmd_count(struct mk_ctx *c, const struct mk_args *args, struct mk_result *result) {
+    struct account *a = self(c);
+    (void)args;
+    int rc = count_stored(c, a);
+    if (rc != MK_OK)
+        return mk_result_error(result, rc, "The messages can't be counted: %s.", mk_strerror(rc));
+    mk_result_int(result, "messages", a->count);
+    return MK_OK;
+}
+
+MK_SUSPENDS static int cmd_delete(struct mk_ctx *c, const struct mk_args *args, struct mk_result *result) {
+    const struct offline *me = mk_inst(c);
+    struct account *a = self(c);
+    struct mk_value owner = mk_v_jid(mk_self(c));
+    (void)args;
+    int rc = mk_del_range(c, me->messages, MK_SCAN(.partition = &owner));
+    if (rc != MK_OK)
+        return mk_result_error(result, rc, "The messages can't be deleted: %s.", mk_strerror(rc));
+    a->count = 0;
+    a->counted = true;
+    return MK_OK;
+}
+
+/* ---- rows ---------------------------------------------------------------------------------------------------------- */
+
+static const struct mk_opt_decl options[] = {
+    MK_OPT_INT(struct offline, max_messages, "1000", 1, 1000000, MK_OPT_LIVE,
+               "Most messages that wait for one account. Further ones go back with service-unavailable."),
+    MK_OPT_DURATION(struct offline, ttl, "infinite", 60000, INT64_MAX, MK_OPT_LIVE,
+                    "How long a message waits before it is dropped."),
+};
+static const struct mk_col_decl cols[] = {
+    [COL_OWNER] = { "owner", MK_C_JID, MK_COL_PARTITION, "Bare JID of the account." },
+    [COL_ID] = { "id", MK_C_INT, MK_COL_SORT, "When the message came, in microseconds since 1970, made unique." },
+    [COL_STANZA] = { "stanza", MK_C_TEXT, 0, "The message as XML." },
+    [COL_EXPIRES] = { "expires", MK_C_TIME, MK_COL_NULL | MK_COL_TTL, "When it is dropped; null is never." },
+};
+static const struct mk_coll_decl collections[] = {
+    MK_COLLECTION(struct offline, messages, "offline", 1, 0, 0, cols, MK_NO_INDEX, "Messages that wait for accounts."),
+};
+static const struct mk_hook_decl hooks[] = {
+    MK_ON(user_offline_message, MK_ORDER_OFFLINE, MK_SERIAL, on_offline_message),
+    MK_ON(user_send_presence, MK_ORDER_AVAILABLE, MK_SERIAL, on_available),
+    MK_ON(account_removed, 50, MK_SERIAL, on_account_removed),
+};
+static const struct mk_slot_decl slots[] = {
+    [SLOT_SESSION] = { "takes", MK_ON_SESSION, sizeof(uint8_t), NULL, NULL },
+    [SLOT_ACCOUNT] = { "count", MK_ON_ACCOUNT, sizeof(struct account), NULL, NULL },
+};
+static const struct mk_timer_decl timers[] = {
+    [TIMER_KEEP] = { "keep", MK_ON_ACCOUNT, MK_INLINE, on_keep_over },
+};
+static const struct mk_metric_decl metrics[] = {
+    [M_STORED] = { "stored", MK_COUNTER, 0, "messages", "Messages stored for accounts that were away." },
+    [M_DELIVERED] = { "delivered", MK_COUNTER, 0, "messages", "Stored messages delivered." },
+    [M_REFUSED] = { "refused", MK_COUNTER, 0, "messages",
+                    "Messages refused: too many wait, or the store is in trouble." },
+};
+static const struct mk_arg_decl account_args[] = {
+    { "account", MK_ARG_JID, 0, "The account." },
+};
+static const struct mk_arg_decl count_results[] = {
+    { "messages", MK_ARG_INT, 0, "How many messages wait." },
+};
+static const struct mk_cmd_decl commands[] = {
+    { "offline.count", "Count the messages that wait for an account", "GET /accounts/{account}/offline", "account",
+      MK_CMD_READ, 0, MK_TABLE(account_args), MK_TABLE(count_results), cmd_count },
+    { "offline.delete",
+      "Delete the messages that wait for an account",
+      "DELETE /accounts/{account}/offline",
+      "account",
+      MK_CMD_WRITE,
+      0,
+      MK_TABLE(account_args),
+      { NULL, 0, 0 },
+      cmd_delete },
+};
+static const struct mk_disco_decl disco[] = {
+    { "msgoffline", MK_TO_SERVER | MK_TO_ACCOUNT, 0 },
+};
+static const struct mk_xep_decl xeps[] = {
+    { "0160", "1.0.1", "complete", "" },
+    { "0203", "2.0", "partial", "Stored messages say when they came." },
+    { "0334", "1.0.0", "partial", "store and no-store decide about storing for later." },
+};
+
+MK_PLUGIN(offline, .version = "1.0", .summary = "Keeps messages for accounts that are away (XEP-0160)",
+          .inst_size = sizeof(struct offline), .options = MK_TABLE(options), .hooks = MK_TABLE(hooks),
+          .slots = MK_TABLE(slots), .timers = MK_TABLE(timers), .metrics = MK_TABLE(metrics),
+          .collections = MK_TABLE(collections), .disco = MK_TABLE(disco), .commands = MK_TABLE(commands),
+          .xeps = MK_TABLE(xeps));
