@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""slixmpp as a driver: see real.py."""
+import asyncio
+import json
+import sys
+
+from slixmpp import ClientXMPP
+
+
+def tell(event, **more):
+    print(json.dumps({"event": event, **more}), flush=True)
+
+
+class Driver(ClientXMPP):
+    def __init__(self, given):
+        super().__init__(f"{given['user']}@{given['domain']}", given["password"], sasl_mech=given["mechanism"] or None)
+        self.address_of_server = given["host"], given["port"]
+        self.ca_certs = given["ca"]
+        self.stopping = False
+        for plugin in ("xep_0198", "xep_0199", "xep_0280"):
+            self.register_plugin(plugin)
+        self.add_event_handler("session_start", self.on_start)
+        self.add_event_handler("session_resumed", lambda _: tell("resumed"))
+        self.add_event_handler("disconnected", self.on_disconnected)
+        self.add_event_handler("message", self.on_message)
+        self.add_event_handler("changed_status", self.on_presence)
+        self.add_event_handler("presence_subscribed", lambda p: tell("subscribed", **{"from": str(p["from"])}))
+        self.add_event_handler("failed_auth", lambda _: tell("refused"))
+        self.add_event_handler("stanza_acked", lambda s: tell("acked", id=s["id"]))
+
+    def go(self):
+        self.connect(self.address_of_server)
+
+    async def on_start(self, _):
+        self.send_presence()
+        await self.get_roster()
+        tell("online", jid=str(self.boundjid))
+
+    def on_disconnected(self, reason):
+        tell("disconnected", reason=str(reason))
+        if self.stopping:
+            asyncio.get_event_loop().stop()
+        else:
+            self.go()
+
+    def on_message(self, message):
+        tell("message", body=message["body"], **{"from": str(message["from"]), "type": message["type"]})
+
+    def on_presence(self, presence):
+        tell("presence", type=presence["type"], **{"from": str(presence["from"])})
+
+    def obey(self, given):
+        if given["do"] == "send":
+            self.send_message(given["to"], given["body"], mtype="chat")
+        elif given["do"] == "subscribe":
+            self.send_presence_subscription(given["to"], ptype="subscribe")
+        elif given["do"] == "stop":
+            self.stopping = True
+            self.disconnect()
+
+
+def main():
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    driver = Driver(json.loads(sys.stdin.readline()))
+    loop.add_reader(sys.stdin, lambda: driver.obey(json.loads(sys.stdin.readline() or '{"do": "stop"}')))
+    driver.go()
+    loop.run_forever()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""slixmpp (as Debian has it) over TLS: presence, messages, a lost connection."""
+from real import Cutter, slixmpp
+from server import DOMAIN
+
+COST = 5
+
+
+def friends(server, address):
+    """Two clients that see each other: slixmpp approves and subscribes back by itself."""
+    a, b = slixmpp(server.account("alice"), server.address()), slixmpp(server.account("bob"), address)
+    a.do("subscribe", to=b.jid.partition("/")[0])
+    a.wait("presence", from_=b.jid, type="available")
+    b.wait("presence", from_=a.jid, type="available")
+    return a, b
+
+
+def test_chat(server):
+    a, b = friends(server, server.address())
+    for i in range(20):
+        a.send(b.jid, f"to b {i}")
+        b.send(a.jid, f"to a {i}")
+    for i in range(20):
+        b.wait("message", body=f"to b {i}", from_=a.jid, type="chat")
+        a.wait("message", body=f"to a {i}", from_=b.jid)
+    a.stop()
+    b.wait("presence", from_=a.jid, type="unavailable")
+    b.stop()
+
+
+def test_mechanisms(server):
+    for mechanism in ("SCRAM-SHA-1", "SCRAM-SHA-256", "SCRAM-SHA-512", "PLAIN"):
+        c = slixmpp(server.account(), server.address(), mechanism=mechanism)
+        c.stop()
+
+
+def test_resume(server):
+    """The connection breaks again and again; no message is lost, none comes twice, the friend sees no absence."""
+    cutter = Cutter(server.address())
+    a, b = friends(server, cutter.address)
+    bodies = []
+    for round in range(3):
+        for i in range(5):
+            bodies.append(f"before {round}.{i}")
+            a.send(b.jid, bodies[-1])
+        assert cutter.cut() == 1
+        for i in range(5):
+            bodies.append(f"after {round}.{i}")
+            a.send(b.jid, bodies[-1])
+        b.wait("resumed")
+    b.send(a.jid, "I have not been away")
+    a.wait("message", body="I have not been away", from_=b.jid)
+    a.send(b.jid, "the end")
+    b.wait("message", body="the end")
+    assert b.bodies() == bodies, f"{b.bodies()}\nis not\n{bodies}"
+    assert not any(e["event"] == "presence" and e["type"] == "unavailable" and e["from"] == b.jid for e in a.seen)
+    assert DOMAIN in b.jid
+    for c in (a, b):
+        c.stop()
+    cutter.close()
+
+
+def test_unsent_is_sent_again(server):
+    """What the client had sent into the broken connection arrives after it resumed."""
+    cutter = Cutter(server.address())
+    a, b = friends(server, cutter.address)
+    for i in range(10):
+        b.send(a.jid, f"m{i}")
+        if i == 5:
+            cutter.cut()
+    b.wait("resumed")
+    for i in range(10):
+        a.wait("message", body=f"m{i}")
+    for c in (a, b):
+        c.stop()
+    cutter.close()

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+"""xmpp.js (@xmpp/client): alone, with slixmpp, and over a connection that breaks."""
+from real import Cutter, slixmpp, xmppjs
+
+COST = 5
+
+
+def test_chat_with_slixmpp(server):
+    js, py = xmppjs(server.account("javascript"), server.address()), slixmpp(server.account("python"), server.address())
+    js.do("subscribe", to=py.jid.partition("/")[0])
+    js.wait("presence", from_=py.jid, type="available")
+    js.do("approve", to=py.jid.partition("/")[0])
+    py.wait("presence", from_=js.jid, type="available")
+    for i in range(20):
+        js.send(py.jid, f"to python {i}")
+        py.send(js.jid, f"to javascript {i} ✓")
+    for i in range(20):
+        py.wait("message", body=f"to python {i}", from_=js.jid)
+        js.wait("message", body=f"to javascript {i} ✓", from_=py.jid)
+        js.wait("acked", body=f"to python {i}")
+    js.stop()
+    py.wait("presence", from_=js.jid, type="unavailable")
+    py.stop()
+
+
+def test_resume(server):
+    cutter = Cutter(server.address())
+    js, py = xmppjs(server.account("javascript"), cutter.address), slixmpp(server.account("python"), server.address())
+    bodies = []
+    for round in range(3):
+        for i in range(5):
+            bodies.append(f"before {round}.{i}")
+            py.send(js.jid, bodies[-1])
+        assert cutter.cut() == 1
+        for i in range(5):
+            bodies.append(f"after {round}.{i}")
+            py.send(js.jid, bodies[-1])
+        js.wait("resumed")
+    for body in bodies:
+        js.wait("message", body=body, from_=py.jid)
+    js.send(py.jid, "all there")
+    py.wait("message", body="all there", from_=js.jid)
+    assert not js.bodies(), f"more than was sent: {js.bodies()}"
+    for c in (js, py):
+        c.stop()
+    cutter.close()
+
+
+def test_own_messages_survive(server):
+    cutter = Cutter(server.address())
+    js, py = xmppjs(server.account("javascript"), cutter.address), slixmpp(server.account("python"), server.address())
+    for i in range(10):
+        js.send(py.jid, f"m{i}")
+        if i == 5:
+            cutter.cut()
+    js.wait("resumed")
+    for i in range(10):
+        py.wait("message", body=f"m{i}")
+    assert not any(e["event"] == "failed" for e in js.seen)
+    for c in (js, py):
+        c.stop()
+    cutter.close()

@@ -1,0 +1,45 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# The reference parts of the manuals and the README's feature table come from the plugins' rows.  Compares them with what
+# the built plugins say, or writes them:  test/lint/docs.sh BUILD [--write]
+set -eu
+
+here=$(cd "$(dirname "$0")/../.." && pwd)
+build=$1
+write=${2:-}
+bad=0
+tmp=$(mktemp -d)
+trap 'rm -rf "$tmp"' EXIT
+
+# between FILE NAME NEW: FILE with what lies between <!-- NAME --> and <!-- /NAME --> replaced by the file NEW.
+between() {
+    awk -v name="$2" -v new="$3" '
+        $0 == "<!-- /" name " -->" { inside = 0 }
+        !inside { print }
+        $0 == "<!-- " name " -->" { inside = 1; while ((getline line < new) > 0) print line }' "$1"
+}
+
+settle() {
+    if cmp -s "$1" "$2"; then
+        return
+    elif [ "$write" = --write ]; then
+        cp "$2" "$1"
+    else
+        echo "$1 differs from what the plugin's rows say; run test/lint/docs.sh BUILD --write"
+        diff "$1" "$2" | head -10
+        bad=1
+    fi
+}
+
+printf '| plugin | what | XEPs |\n|---|---|---|\n' >"$tmp/features"
+for manual in "$here"/plugins/*/*.md "$here"/backends/*/*.md; do
+    name=$(basename "$manual" .md)
+    dirs=$build/plugins:$build/backends
+    "$build/core/meerkatd" --plugin-dir "$dirs" --manual="$name" >"$tmp/reference"
+    between "$manual" reference "$tmp/reference" >"$tmp/new"
+    settle "$manual" "$tmp/new"
+    "$build/core/meerkatd" --plugin-dir "$dirs" --manual-row="$name" >>"$tmp/features"
+done
+between "$here/README.md" features "$tmp/features" >"$tmp/new"
+settle "$here/README.md" "$tmp/new"
+exit $bad
