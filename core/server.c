@@ -302,6 +302,7 @@ static void ask_rest(struct worker *w, void *arg) {
 static void end_streams(struct worker *w, void *arg) {
     (void)arg;
     stream_shutdown(w);
+    entities_shutdown(w);
 }
 
 static void drain(void) {
@@ -403,6 +404,8 @@ static void stop(void) {
     main_setup(NULL);
     workers_free();
     load_free();
+    store_clear();
+    tls_teardown();
     for (unsigned i = 0; i < 3; i++)
         event_free(server.signals[i]);
     event_base_free(server.base);

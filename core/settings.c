@@ -102,10 +102,9 @@ static const struct mk_opt_decl limit_rows[] = {
 };
 
 static const struct mk_opt_decl tls_rows[] = {
-    MK_OPT_TEXT(struct tls_options, priorities,
-                "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2:-CIPHER-ALL:+AES-256-GCM:+AES-128-GCM:+CHACHA20-POLY1305:"
-                "%SERVER_PRECEDENCE",
-                0, "Protocols and ciphers in the syntax of GnuTLS. Versions below 1.2 can't be switched on."),
+    MK_OPT_TEXT(struct tls_options, priorities, NULL, 0,
+                "Protocols and ciphers in the syntax of GnuTLS. Without it TLS 1.3 and 1.2 with forward secrecy and AEAD "
+                "ciphers, AES-GCM first; versions below 1.2 can't be switched on."),
 };
 
 static const struct mk_opt_decl control_rows[] = {

@@ -23,6 +23,12 @@ void conn_close(struct conn *c, void (*after)(struct conn *c)) {
     c->flags |= CONN_CLOSING;
     c->after = after;
     conn_drop_input(c);
+    if (c->worker)
+        close_start(c);
+}
+
+/* A connection that is closed while detached begins to close where it arrives. */
+void close_start(struct conn *c) {
     conn_timer_start(c, LINGER_MS, on_linger);
     conn_schedule(c);
 }

@@ -203,6 +203,8 @@ void conn_attach(struct conn *c, struct worker *w) {
     add_event(c);
     if (c->out_len && !(c->flags & CONN_BLOCKED))
         output_mark(c);
+    if (c->flags & CONN_CLOSING)
+        close_start(c);
     conn_schedule(c);
 }
 

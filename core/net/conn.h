@@ -74,7 +74,8 @@ struct conn {
 /* FD is a connected non-blocking socket.  Reading starts with the loop's next turn. */
 void conn_init(struct conn *c, const struct conn_class *class, struct worker *w, int fd, const struct sockaddr *peer);
 void conn_write(struct conn *c, const char *data, size_t len); /* copies; written at the next flush */
-/* The same in pieces: room for LEN bytes that the caller fills, and then commits before it writes anything else. */
+/* The same in pieces: room for LEN bytes that the caller fills, and then commits before it writes anything else or
+ * suspends. */
 char *conn_room(struct conn *c, size_t len);
 void conn_wrote(struct conn *c, size_t len);
 void conn_pause(struct conn *c);
@@ -91,7 +92,7 @@ bool conn_is_secure(const struct conn *c);
 /*
  * Takes the connection off its worker, and puts it on another (in that worker's thread); kept input and queued output
  * travel along.  Inside class->input say first how much of the data was consumed: the rest is kept, and the value
- * that input returns is not looked at.
+ * that input returns is not looked at.  Meanwhile it may be written to, paused, resumed, closed and freed.
  */
 void conn_took(struct conn *c, size_t len);
 void conn_detach(struct conn *c);

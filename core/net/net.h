@@ -82,6 +82,7 @@ void output_sent(struct conn *c, size_t len); /* the first LEN bytes are out */
 void output_pool_free(struct net_worker *nw);
 
 /* close.c */
+void close_start(struct conn *c);
 void close_step(struct conn *c);
 void close_finish(struct conn *c);
 

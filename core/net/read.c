@@ -32,7 +32,7 @@ void conn_free_input(struct conn *c) {
 /* While input() runs its data may be the kept block: give() drops that afterwards. */
 void conn_drop_input(struct conn *c) {
     struct net_worker *nw = net_of(c);
-    if (nw->current != c || !nw->given)
+    if (!nw || nw->current != c || !nw->given)
         conn_free_input(c);
 }
 

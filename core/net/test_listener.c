@@ -168,7 +168,7 @@ static void limits_connections(void) {
     CHECK(send_text(a, "a") && recv_text(a, "a") && send_text(b, "b") && recv_text(b, "b"));
     int c = connect_to("127.0.0.1", listener_port(l));
     CHECK(recv_end(c));
-    CHECK_INT(metric_sum(METRIC_connections_refused_row) - refused, 1);
+    CHECK(await_metric(METRIC_connections_refused_row, refused));
     close(c);
     close(a);
     CHECK(await_note("closed"));
@@ -202,8 +202,7 @@ static void no_descriptors(void) {
         set_patience(fd[i]);
         connected += connect(fd[i], (struct sockaddr *)&a, sizeof a) == 0;
     }
-    while (metric_sum(METRIC_connections_refused_row) == refused)
-        sched_yield();
+    bool one_refused = await_metric(METRIC_connections_refused_row, refused);
     setrlimit(RLIMIT_NOFILE, &old);
     for (unsigned i = 0; i < COUNT; i++) {
         char c;
@@ -213,6 +212,7 @@ static void no_descriptors(void) {
         ended += n == 0 || (n < 0 && errno == ECONNRESET);
         close(fd[i]);
     }
+    CHECK(one_refused);
     CHECK_INT(connected, COUNT);
     CHECK_INT(served + ended, COUNT);
     CHECK(ended > 0 && served > 0);
@@ -278,15 +278,13 @@ static void not_proxied(void) {
 
 static void closed_while_waiting(void) {
     struct listener *l = listen_with((struct listener_config){ .proxy = true, .max_connections = 1 });
-    int fd = send_parts(l, (const char *[]){ "PROXY ", NULL }), more;
-    while (metric_sum(METRIC_connections_total_row) == 0)
-        sched_yield();
-    int64_t refused = metric_sum(METRIC_connections_refused_row);
-    do { /* the first may not have been accepted yet */
-        more = connect_to("127.0.0.1", listener_port(l));
-        CHECK(recv_end(more));
-        close(more);
-    } while (metric_sum(METRIC_connections_refused_row) == refused);
+    int64_t total = metric_sum(METRIC_connections_total_row), refused = metric_sum(METRIC_connections_refused_row);
+    int fd = send_parts(l, (const char *[]){ "PROXY ", NULL });
+    CHECK(await_metric(METRIC_connections_total_row, total));
+    int more = connect_to("127.0.0.1", listener_port(l));
+    CHECK(recv_end(more));
+    CHECK(await_metric(METRIC_connections_refused_row, refused));
+    close(more);
     finish(l);
     char c;
     CHECK(recv(fd, &c, 1, 0) <= 0);
@@ -300,11 +298,15 @@ struct headed {
 };
 static ssize_t push_headed(gnutls_transport_ptr_t arg, const void *data, size_t len) {
     struct headed *h = arg;
-    char both[8192] = "PROXY TCP4 203.0.113.7 192.0.2.1 50123 5223\r\n";
-    size_t head = h->sent ? 0 : strlen(both);
+    static const char header[] = "PROXY TCP4 203.0.113.7 192.0.2.1 50123 5223\r\n";
+    size_t head = h->sent ? 0 : strlen(header);
+    char *both = xmalloc(head + len);
+    memcpy(both, header, head);
     memcpy(both + head, data, len);
     h->sent = true;
-    return send_all(h->fd, both, head + len) ? (ssize_t)len : -1;
+    bool sent = send_all(h->fd, both, head + len);
+    free(both);
+    return sent ? (ssize_t)len : -1;
 }
 static ssize_t pull_headed(gnutls_transport_ptr_t arg, void *data, size_t len) {
     return recv(((struct headed *)arg)->fd, data, len, 0);

@@ -250,6 +250,33 @@ static void carries_tls_output(void) {
     carries_output(true);
 }
 
+static void after_close(struct conn *c) {
+    note("after %d on %u", c->fd, this_worker->index);
+}
+
+static void leave_and_close(void *arg) {
+    struct server *s = arg;
+    s->to = workers[1];
+    conn_detach(&s->conn);
+    conn_write(&s->conn, "bye", 3);
+    conn_close(&s->conn, after_close);
+    conn_write(&s->conn, "more", 4);
+    s->post.run = arrive;
+    worker_post(s->to, &s->post);
+}
+
+static void closes_on_the_way(void) {
+    struct server *s = serve(false, true, 0);
+    clear_notes();
+    on_worker(0, leave_and_close, s);
+    CHECK(recv_text(s->client, "bye"));
+    CHECK(recv_end(s->client));
+    close(s->client);
+    CHECK(await_note("after -1 on 1"));
+    CHECK(!noted("closed 0 on 1"));
+    free(s);
+}
+
 static void fail_and_leave(void *arg) {
     struct server *s = arg;
     struct pollfd p = { s->conn.fd, 0, 0 };
@@ -306,8 +333,9 @@ int main(void) {
     if (tls_setup(NULL, find_shown, why, sizeof why) != 0)
         abort();
     start_workers(2);
-    int rc = CHECK_RUN(T(plain_from_input), T(plain_from_post), T(tls_from_input), T(tls_from_post),
-                       T(carries_plain_output), T(carries_tls_output), T(carries_failure), T(moves_in_the_handshake));
+    int rc =
+        CHECK_RUN(T(plain_from_input), T(plain_from_post), T(tls_from_input), T(tls_from_post), T(carries_plain_output),
+                  T(carries_tls_output), T(carries_failure), T(closes_on_the_way), T(moves_in_the_handshake));
     stop_workers();
     tls_cert_release(shown[0].cert);
     tls_teardown();

@@ -74,6 +74,14 @@ UNUSED static int64_t metric_sum(unsigned row) {
     return sum;
 }
 
+/* Waits until the metric is more than BEFORE. */
+UNUSED static bool await_metric(unsigned row, int64_t before) {
+    const struct timespec pause = { 0, 1000000 };
+    for (unsigned i = 0; i < PATIENCE_S * 1000 && metric_sum(row) <= before; i++)
+        nanosleep(&pause, NULL);
+    return metric_sum(row) > before;
+}
+
 /* ---- Notes: what happened in the workers, in order; the test awaits them ---- */
 
 static pthread_mutex_t note_lock = PTHREAD_MUTEX_INITIALIZER;

@@ -234,7 +234,7 @@ static void pauses(void) {
     pthread_t thread;
     CHECK_INT(pthread_create(&thread, NULL, send_thread, &t), 0);
     for (unsigned i = 0; i < LINES; i++) {
-        char got[LINE];
+        static char got[LINE];
         CHECK(await_note("line of 49999"));
         CHECK_INT(client_recv(&c, got, LINE), LINE);
         CHECK(memcmp(got, data + i * LINE, LINE) == 0);
@@ -281,7 +281,7 @@ static void starttls(void) {
 static void starttls_drops_much(void) {
     struct server *s = serve_with(&starttls_class, true, 0);
     struct client c;
-    char text[30000];
+    static char text[30000];
     memset(text, 'i', sizeof text);
     memcpy(text, "starttls", 8);
     CHECK(send_all(s->client, text, 6));

@@ -108,17 +108,17 @@ int mk_account_create(struct mk_ctx *c, const struct mk_jid *account, const char
 /* ---- remove ------------------------------------------------------------------------------------------------------- */
 
 struct removal {
-    bool own_turn; /* asked for by a handler of the account itself, which may hold a session */
+    bool by_mail; /* a plugin asks in the account's own turn, and may hold a session */
 };
 
-static void end_sessions(struct mk_ctx *c, struct account *a, bool own_turn) {
+static void end_sessions(struct mk_ctx *c, struct account *a, bool by_mail) {
     static const char cond[] = "not-authorized", text[] = "The account was removed";
     struct list *l, *next;
-    for (l = a->sessions.next; own_turn && l != &a->sessions; l = next) {
+    for (l = a->sessions.next; by_mail && l != &a->sessions; l = next) {
         next = l->next;
         mk_session_close(c, container_of(l, struct mk_session, link), cond, text);
     }
-    while (!own_turn && !list_empty(&a->sessions)) {
+    while (!by_mail && !list_empty(&a->sessions)) {
         struct mk_session *s = container_of(a->sessions.next, struct mk_session, link);
         if (s->stream)
             stream_close(s->stream, cond, text);
@@ -141,7 +141,7 @@ MK_SUSPENDS static int removed_turn(struct mk_ctx *c, void *arg) {
     if (rc)
         return leave(c, &before, rc);
     a->removed = true;
-    end_sessions(c, a, r->own_turn);
+    end_sessions(c, a, r->by_mail);
     struct mk_ev_account ev = { a->entity.jid };
     chain_run(c, MK_HOOK_account_removed, &ev);
     rc = mk_auth_remove(c, provider, a->entity.jid);
@@ -160,6 +160,6 @@ int mk_account_remove(struct mk_ctx *c, const struct mk_jid *account) {
         return rc;
     leave(c, &before, 0);
     struct removal *r = xmalloc(sizeof *r);
-    r->own_turn = turn_is_of(c, account);
+    r->by_mail = c->inst && turn_is_of(c, account);
     return entity_ask(c, before.account, "account_removed", removed_turn, free, r);
 }

@@ -25,6 +25,38 @@ bool entities_busy(const struct worker *w) {
     return false;
 }
 
+/* Those that wait to be resumed: a connected one ends with its stream. */
+static void end_detached(struct mk_ctx *c, struct mail *m) {
+    struct account *a = account_of(c->entity);
+    struct list *l, *next;
+    (void)m;
+    for (l = a->sessions.next; l != &a->sessions; l = next) {
+        struct mk_session *s = container_of(l, struct mk_session, link);
+        next = l->next;
+        if (!s->stream)
+            session_end(c, s, MK_CLOSED_SHUTDOWN);
+    }
+}
+
+static void free_mail(struct mail *m) {
+    free(m);
+}
+
+void entities_shutdown(struct worker *w) {
+    uint32_t pos = 0;
+    struct mk_entity *e;
+    /* A turn may add and remove entities: none runs while the table is walked. */
+    while ((e = table_next(&w->entities, &pos)) != NULL) {
+        if (!entity_is_account(e) || !account_of(e)->session_count)
+            continue;
+        struct mail *m = xcalloc(1, sizeof *m);
+        *m = (struct mail){ .suspends = true, .turn = end_detached, .done = free_mail };
+        e->held = true;
+        entity_mail(e, m);
+        e->held = false;
+    }
+}
+
 /* Nothing runs any more: turns were cancelled, and what is still in mailboxes nobody will handle. */
 static void drop_mail(struct mk_entity *e) {
     while (e->head) {

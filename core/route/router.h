@@ -34,6 +34,7 @@ void host_receive(struct mk_ctx *c, const struct mk_stanza *s, const struct mk_j
 /* All entities of a worker: after it took over a snapshot; whether any is at work or has sessions; at its end. */
 void entities_follow_hosts(struct worker *w);
 bool entities_busy(const struct worker *w);
+void entities_shutdown(struct worker *w); /* ends the sessions that wait to be resumed */
 void entities_free(struct worker *w);
 
 /* Runs the host_started hooks that are due with snapshot S: all of hosts that are new in it, and of the others those of

@@ -112,6 +112,7 @@ static void start(void *arg) {
 int op_wait(struct mk_ctx *c, struct mk_op *op, mk_go_fn *go, void *args, void **out) {
     struct worker *w = c->worker;
     assert(c->fiber && c->fiber == fiber_current());
+    assert(!c->no_wait); /* an INLINE handler must not suspend */
     if (atomic_load_explicit(&w->stopping, memory_order_relaxed)) {
         op_free(op);
         return MK_E_CANCELLED;

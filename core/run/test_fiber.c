@@ -22,8 +22,8 @@ static void plain_run(void *arg) {
 
 static void runs_to_the_end(void) {
     setup();
-    fiber_start(pool, NULL, plain_run, "a");
-    fiber_start(pool, NULL, plain_run, "b");
+    fiber_start(pool, NULL, plain_run, (char *)"a");
+    fiber_start(pool, NULL, plain_run, (char *)"b");
     CHECK_TEXT(trace, "ab");
     CHECK_INT(fiber_busy(pool), 0);
     CHECK(fiber_current() == NULL);
@@ -43,9 +43,9 @@ static void waiting_run(void *arg) {
 static void suspends_and_resumes_in_any_order(void) {
     setup();
     waits = 0;
-    fiber_start(pool, NULL, waiting_run, "a");
-    fiber_start(pool, NULL, waiting_run, "b");
-    fiber_start(pool, NULL, waiting_run, "c");
+    fiber_start(pool, NULL, waiting_run, (char *)"a");
+    fiber_start(pool, NULL, waiting_run, (char *)"b");
+    fiber_start(pool, NULL, waiting_run, (char *)"c");
     CHECK_INT(fiber_busy(pool), 3);
     CHECK_TEXT(fiber_next(pool, NULL)->waits_for, "test");
     fiber_resume(waiting[1]);
@@ -60,7 +60,7 @@ static void pool_is_bounded(void) {
     setup();
     waits = 0;
     for (int i = 0; i < 4; i++)
-        fiber_start(pool, NULL, waiting_run, "x");
+        fiber_start(pool, NULL, waiting_run, (char *)"x");
     CHECK(!fiber_available(pool));
     fiber_resume(waiting[2]);
     CHECK(fiber_available(pool));
@@ -101,7 +101,7 @@ static void eager_run(void *arg) {
 /* A call that resumes its own fiber at once must not deepen the main stack. */
 static void resuming_inside_the_call_does_not_nest(void) {
     setup();
-    fiber_start(pool, NULL, eager_run, "done");
+    fiber_start(pool, NULL, eager_run, (char *)"done");
     CHECK_TEXT(trace, "done");
     fiber_pool_free(pool);
 }

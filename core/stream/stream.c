@@ -104,6 +104,7 @@ static void on_closed(struct conn *c, int error) {
     (void)error;
     st->state = STREAM_ENDED;
     stream_leave(st, MK_CLOSED_LOST);
+    conn_free_now(c);
     connection_over(st);
 }
 

@@ -25,7 +25,8 @@ static atomic_int sink = STDERR_FILENO;
 static atomic_int format = LOG_TEXT;
 static atomic_int own_level = 6;
 
-static const char *const level_names[] = { "emergency", "alert", "critical", "error", "warning", "notice", "info", "debug" };
+static const char *const level_names[] = { "emergency", "alert",  "critical", "error",
+                                           "warning",   "notice", "info",     "debug" };
 
 const char *log_level_name(int level) {
     return level_names[level & 7];
@@ -128,8 +129,8 @@ static void add_quoted(struct buf *out, enum quoting how, const char *text, size
     while (i < len) {
         unsigned char c = (unsigned char)text[i];
         size_t n = c < 0x80 ? 1 : char_length(text + i, len - i);
-        bool plain = n == 1 ? c >= ' ' && c != 0x7f && c != '\\' && !(how == QUOTE_JSON && c == '"')
-                            : n && !is_c1(text + i, n);
+        bool plain =
+            n == 1 ? c >= ' ' && c != 0x7f && c != '\\' && !(how == QUOTE_JSON && c == '"') : n && !is_c1(text + i, n);
         if (plain) {
             i += n;
             continue;

@@ -74,7 +74,8 @@ static const char *member(const cJSON *line, const char *name) {
 
 static void json_lines(void) {
     start(LOG_JSON, 6);
-    log_line(3, &(struct log_place){ "mam", "example.org", "alice@example.org", "[::1]:99" }, "a \"b\"\n\x01\\ \xff \xc2\x80");
+    log_line(3, &(struct log_place){ "mam", "example.org", "alice@example.org", "[::1]:99" },
+             "a \"b\"\n\x01\\ \xff \xc2\x80");
     log_notice("two");
     char *text = content(path);
     char *second = strchr(text, '\n');
@@ -196,7 +197,7 @@ static void threads_write_whole_lines(void) {
 }
 
 int main(void) {
-    return CHECK_RUN(T(text_of_server), T(text_with_place), T(text_is_one_line), T(place_is_quoted), T(json_lines), T(levels),
-                     T(long_messages_are_cut), T(reopens), T(bad_file_keeps_the_old), T(errno_survives),
+    return CHECK_RUN(T(text_of_server), T(text_with_place), T(text_is_one_line), T(place_is_quoted), T(json_lines),
+                     T(levels), T(long_messages_are_cut), T(reopens), T(bad_file_keeps_the_old), T(errno_survives),
                      T(threads_write_whole_lines));
 }

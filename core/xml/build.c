@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Builders of whole stanzas: how they begin, and how they end as one. */
-#include "route/jid.h"
 #include "run/turn.h"
+#include "util/jid.h"
 #include "xml/escape.h"
 #include "xml/out.h"
 #include "xml/wire.h"

@@ -7,8 +7,8 @@
 #include <string.h>
 
 /*
- * A dictionary beyond this many entries slows every lookup.  A stanza beyond this size leaves its buffer behind.  So
- * many namespace declarations in scope make lookups of prefixes, which are linear in libxml2, cost a peer nothing and
+ * A dictionary of more entries than DICT_MAX slows every lookup.  A stanza larger than HUGE_STANZA leaves its buffer
+ * behind.  Lookups of prefixes are linear in libxml2: more declarations in scope than DECLS_MAX cost a peer nothing and
  * us much.
  */
 enum { DICT_MAX = 4096, HUGE_STANZA = 64 * 1024, DECLS_MAX = 256, NAME_SLOTS = 256, LEN_MAX = 1 << 30 };

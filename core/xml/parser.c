@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "xml/parser.h"
-#include "route/jid.h"
 #include "run/worker.h"
+#include "util/jid.h"
 #include "util/mem.h"
 #include "xml/context.h"
 #include "xml/out.h"

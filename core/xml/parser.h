@@ -8,12 +8,8 @@
 
 #include "xml/stanza.h"
 
-enum xml_profile {
-    XML_CLIENT,
-    XML_SERVER,
-    XML_COMPONENT,
-    XML_PROFILES
-}; /* jabber:client, :server, :component:accept */
+/* By default namespace of the stream: jabber:client, jabber:server, jabber:component:accept. */
+enum xml_profile { XML_CLIENT, XML_SERVER, XML_COMPONENT, XML_PROFILES };
 const char *xml_profile_ns(enum xml_profile p);
 
 struct parsers; /* all of a worker */
@@ -35,8 +31,9 @@ struct xml_header {
     const char *name, *ns;  /* of the root element */
     const char *content_ns; /* default namespace declared on it, "" if none */
     const char *to, *from, *id, *version, *lang;
-    const char *prefixes; /* further xmlns:p='...' declarations as written, "" if none: stanzas of this stream
-                                      are then parsed inside a root that has them */
+    /* Further xmlns:p='...' declarations, "" if none: stanzas of this stream are then parsed inside a root that has
+     * them, by parse_stanza_with(). */
+    const char *prefixes;
 };
 enum parse_header_result { HEADER_OK, HEADER_MALFORMED, HEADER_ENCODING /* declared and not UTF-8 */ };
 enum parse_header_result parse_header(struct arena *arena, const char *data, size_t len, struct xml_header *out);

@@ -54,7 +54,7 @@ void receipt_unref(struct mk_receipt *r); /* takes NULL */
 struct mk_stanza {
     atomic_uint refs;
     uint8_t kind, type; /* mk_kind, mk_type */
-    uint8_t lazy;       /* built, not parsed yet: stanza_tree() parses when somebody reads */
+    uint8_t lazy;       /* built, not parsed yet: mk_root() parses it when somebody reads */
     uint8_t ns_profile; /* enum xml_profile whose default namespace WIRE stands in */
     const char *id;
     const struct mk_jid *to, *from; /* NULL if absent; in the arena */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "check.h"
-#include "route/jid.h"
 #include "run/turn.h"
+#include "util/jid.h"
 #include "xml/parser.h"
 
 static struct mk_ctx turn;

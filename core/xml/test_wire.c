@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What leaves is what came, but for the start tag. */
 #include "check.h"
-#include "route/jid.h"
 #include "run/turn.h"
+#include "util/jid.h"
 #include "xml/parser.h"
 
 static struct parsers *parsers;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "xml/wire.h"
-#include "route/jid.h"
+#include "util/jid.h"
 #include "xml/escape.h"
 #include <string.h>
 

@@ -101,6 +101,16 @@ static bool bound(struct peer *p) {
     return peer_got(p, "</iq>");
 }
 
+/* Acknowledges all that came since stream management began, as a client at rest has. */
+static void acknowledge(struct peer *p) {
+    static const char *const stanzas[] = { "<iq ", "<presence ", "<message " };
+    unsigned count = 0;
+    for (unsigned i = 0; i < 3; i++)
+        for (const char *at = p->in; (at = strstr(at, stanzas[i])) != NULL; at++)
+            count++;
+    peer_say(p, "<a xmlns='urn:xmpp:sm:3' h='%u'/>", count);
+}
+
 void login_arrived(struct peer *p) {
     switch (p->state) {
     case START:
@@ -141,9 +151,9 @@ void login_arrived(struct peer *p) {
             script.done(p);
         break;
     case SWITCHED_ON:
-        if (p->in && !strstr(p->in, "id='last'"))
+        if (!p->in || !strstr(p->in, "id='last'"))
             break;
-        peer_got(p, "id='last'");
+        acknowledge(p);
         free(p->in);
         p->in = NULL;
         p->in_len = p->in_cap = 0;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Any bytes as a JID: what is taken must be taken again as the same, as a whole, in parts, and as stored text. */
-#include "route/jid.h"
+#include "util/jid.h"
 #include "util/text.h"
 #include <stdio.h>
 #include <stdlib.h>

@@ -6,8 +6,8 @@
  * The first byte chooses the profile and whether the stream is open, the second where the pieces end.  If bit 6 of the
  * first is set, the rest is no XML but choices from which a stanza is made: few of the others are well-formed.
  */
-#include "route/jid.h"
 #include "run/turn.h"
+#include "util/jid.h"
 #include "util/text.h"
 #include "xml/out.h"
 #include "xml/parser.h"
