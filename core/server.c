@@ -68,10 +68,14 @@ static void usage(FILE *out) {
 /* -1: go on; else the exit status. */
 static int read_arguments(int argc, char **argv, struct arguments *a) {
     static const struct option options[] = {
-        { "config", required_argument, NULL, 'c' },  { "set", required_argument, NULL, 's' },
-        { "check", no_argument, NULL, 'C' },         { "manual", optional_argument, NULL, 'M' },
-        { "manual-row", required_argument, NULL, 'R' }, { "plugin-dir", required_argument, NULL, 'P' },
-        { "version", no_argument, NULL, 'V' },       { "help", no_argument, NULL, 'h' },
+        { "config", required_argument, NULL, 'c' },
+        { "set", required_argument, NULL, 's' },
+        { "check", no_argument, NULL, 'C' },
+        { "manual", optional_argument, NULL, 'M' },
+        { "manual-row", required_argument, NULL, 'R' },
+        { "plugin-dir", required_argument, NULL, 'P' },
+        { "version", no_argument, NULL, 'V' },
+        { "help", no_argument, NULL, 'h' },
         { NULL, 0, NULL, 0 },
     };
     int option;
@@ -151,7 +155,8 @@ static int print_manual(const struct arguments *a) {
 
 static struct conf_node *read_config(struct settings *s, struct conf_errors *e) {
     struct conf_node *root = conf_load(&server.arena, server.args.config, server.args.sets, server.args.set_count, e);
-    settings_read(&server.arena, root, s, e);
+    if (!e->count) /* what is missing after a syntax error is not missing */
+        settings_read(&server.arena, root, s, e);
     return root;
 }
 
@@ -231,7 +236,7 @@ static void on_signal(evutil_socket_t number, short what, void *arg) {
     if (number == SIGHUP) {
         struct buf lines = { 0 };
         reload(&lines);
-        for (char *line = strtok(lines.data, "\n"); line; line = strtok(NULL, "\n"))
+        for (char *line = lines.len ? strtok(lines.data, "\n") : NULL; line; line = strtok(NULL, "\n"))
             log_notice("%s", line);
         buf_free(&lines);
     } else {
@@ -331,13 +336,17 @@ static bool start(struct conf_errors *e) {
     struct settings *s = &server.settings;
     char why[512];
     struct conf_node *root = read_config(s, e);
+    if (!s->stream.login_ms)
+        return false;
     if (!s->workers)
         s->workers = processors();
     settings_apply(s);
     if (tls_setup(s->tls_priorities, find_cert, why, sizeof why) != 0)
         conf_error(e, NULL, "tls.priorities: %s", why);
-    load_setup(&(struct load_config){ .workers = (unsigned)s->workers, .first_metric = metrics_number(),
-                                      .level = s->log.level, .followed = follow_snapshot });
+    load_setup(&(struct load_config){ .workers = (unsigned)s->workers,
+                                      .first_metric = metrics_number(),
+                                      .level = s->log.level,
+                                      .followed = follow_snapshot });
     load_server_commands(server_commands, server_command_count);
     bool good = load_plan(root, e);
     conf_check_unused(root, e);

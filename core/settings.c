@@ -34,8 +34,9 @@ static const struct mk_opt_decl top_rows[] = {
     MK_OPT_INT(struct top, workers, "0", 0, 1024, 0, "Threads that serve clients. 0 is one for each processor."),
     MK_OPT_INT(struct top, offload_threads, "2", 1, 256, 0,
                "Threads for work that computes or blocks, such as the hash of a password."),
-    MK_OPT_TEXT(struct top, plugin_dir, NULL, 0,
-                "Folders that plugins are loaded from, separated by colons. Without it the one this server was built for."),
+    MK_OPT_TEXT(
+        struct top, plugin_dir, NULL, 0,
+        "Folders that plugins are loaded from, separated by colons. Without it the one this server was built for."),
     MK_OPT_TEXT(struct top, pid_file, NULL, 0, "File that holds the number of the server's process while it runs."),
     MK_OPT_BOOL(struct top, yield_chaos, "false", 0,
                 "For developers: operations that complete at once are deferred, so that turns interleave as they would "
@@ -45,13 +46,17 @@ static const struct mk_opt_decl top_rows[] = {
 static const struct mk_opt_decl listener_rows[] = {
     MK_OPT_TEXT(struct listener_config, kind, "c2s", 0, "What connects: c2s is clients."),
     MK_OPT_TEXT(struct listener_config, address, "::", 0, "Address to listen on. :: is all, of both families."),
-    MK_OPT_INT(struct listener_config, port, NULL, 0, 65535, MK_OPT_REQUIRED, "TCP port. 0 lets the system choose one."),
-    MK_OPT_ENUM(struct listener_config, tls, "starttls", tls_modes, 0,
-                "starttls begins in plain text and upgrades, direct is TLS from the first byte (XEP-0368), plain is for "
-                "proxies that end TLS themselves."),
-    MK_OPT_BOOL(struct listener_config, proxy, "false", 0,
-                "Whether every connection begins with a PROXY protocol header, version 1 or 2. Then one without is refused."),
-    MK_OPT_INT(struct listener_config, backlog, "1024", 1, 65535, 0, "Connections the system holds before they are accepted."),
+    MK_OPT_INT(struct listener_config, port, NULL, 0, 65535, MK_OPT_REQUIRED,
+               "TCP port. 0 lets the system choose one."),
+    MK_OPT_ENUM(
+        struct listener_config, tls, "starttls", tls_modes, 0,
+        "starttls begins in plain text and upgrades, direct is TLS from the first byte (XEP-0368), plain is for "
+        "proxies that end TLS themselves."),
+    MK_OPT_BOOL(
+        struct listener_config, proxy, "false", 0,
+        "Whether every connection begins with a PROXY protocol header, version 1 or 2. Then one without is refused."),
+    MK_OPT_INT(struct listener_config, backlog, "1024", 1, 65535, 0,
+               "Connections the system holds before they are accepted."),
     MK_OPT_SIZE(struct listener_config, rate, "0", 0, INT64_MAX, 0,
                 "Bytes a second that one client may send, after a burst of two seconds. 0 is no limit."),
     MK_OPT_INT(struct listener_config, max_connections, "0", 0, INT64_MAX, 0,
@@ -59,7 +64,8 @@ static const struct mk_opt_decl listener_rows[] = {
 };
 
 static const struct mk_opt_decl log_rows[] = {
-    MK_OPT_ENUM(struct log_options, format, "text", log_formats, MK_OPT_LIVE, "How lines look, or that they go to journald."),
+    MK_OPT_ENUM(struct log_options, format, "text", log_formats, MK_OPT_LIVE,
+                "How lines look, or that they go to journald."),
     MK_OPT_ENUM(struct log_options, level, "info", log_levels, MK_OPT_LIVE,
                 "The least important lines that are written. Each plugin may have a log_level of its own."),
     MK_OPT_TEXT(struct log_options, file, NULL, MK_OPT_LIVE, "File to append to; standard error without it."),
@@ -68,14 +74,16 @@ static const struct mk_opt_decl log_rows[] = {
 static const struct mk_opt_decl limit_rows[] = {
     MK_OPT_SIZE(struct limits, stanza_before_login, "10K", 1000, 1 << 24, MK_OPT_LIVE,
                 "Bytes of one element before login (XEP-0478)."),
-    MK_OPT_SIZE(struct limits, stanza, "256K", 10000, 1 << 28, MK_OPT_LIVE, "Bytes of one stanza after login (XEP-0478)."),
+    MK_OPT_SIZE(struct limits, stanza, "256K", 10000, 1 << 28, MK_OPT_LIVE,
+                "Bytes of one stanza after login (XEP-0478)."),
     MK_OPT_INT(struct limits, depth, "64", 4, 1000, MK_OPT_LIVE, "Levels of elements in a stanza."),
     MK_OPT_INT(struct limits, attributes, "128", 16, 1000, MK_OPT_LIVE, "Attributes of one element."),
     MK_OPT_INT(struct limits, children, "4096", 16, 1000000, MK_OPT_LIVE, "Elements in one stanza."),
     MK_OPT_DURATION(struct limits, login_timeout, "30s", 100, 3600000, MK_OPT_LIVE,
                     "Time a client has from connecting to a bound resource."),
-    MK_OPT_DURATION(struct limits, idle_timeout, "0", 0, INT64_MAX, MK_OPT_LIVE,
-                    "Told to clients as the time after which a silent connection may be closed (XEP-0478). 0 is not told."),
+    MK_OPT_DURATION(
+        struct limits, idle_timeout, "0", 0, INT64_MAX, MK_OPT_LIVE,
+        "Told to clients as the time after which a silent connection may be closed (XEP-0478). 0 is not told."),
     MK_OPT_INT(struct limits, login_attempts, "5", 1, 100, MK_OPT_LIVE, "Failed logins on one connection."),
     MK_OPT_SIZE(struct limits, output, "4M", 65536, 1 << 30, MK_OPT_LIVE,
                 "Bytes that wait for one client to read; past it the connection is given up."),
@@ -102,15 +110,16 @@ static const struct mk_opt_decl limit_rows[] = {
 };
 
 static const struct mk_opt_decl tls_rows[] = {
-    MK_OPT_TEXT(struct tls_options, priorities, NULL, 0,
-                "Protocols and ciphers in the syntax of GnuTLS. Without it TLS 1.3 and 1.2 with forward secrecy and AEAD "
-                "ciphers, AES-GCM first; versions below 1.2 can't be switched on."),
+    MK_OPT_TEXT(
+        struct tls_options, priorities, NULL, 0,
+        "Protocols and ciphers in the syntax of GnuTLS. Without it TLS 1.3 and 1.2 with forward secrecy and AEAD "
+        "ciphers, AES-GCM first; versions below 1.2 can't be switched on."),
 };
 
 static const struct mk_opt_decl control_rows[] = {
-    MK_OPT_TEXT(struct control_config, socket, MEERKAT_RUN_DIR "/meerkat.sock", 0,
-                "Socket that meerkatctl talks to."),
-    MK_OPT_TEXT(struct control_config, group, NULL, 0, "Group whose members may use it, beside root and the server's user."),
+    MK_OPT_TEXT(struct control_config, socket, MEERKAT_RUN_DIR "/meerkat.sock", 0, "Socket that meerkatctl talks to."),
+    MK_OPT_TEXT(struct control_config, group, NULL, 0,
+                "Group whose members may use it, beside root and the server's user."),
 };
 
 static const struct section {
@@ -133,7 +142,8 @@ void settings_manual(struct buf *out) {
     }
 }
 
-static void read_group(struct arena *arena, struct conf_node *root, unsigned section, void *into, struct conf_errors *e) {
+static void read_group(struct arena *arena, struct conf_node *root, unsigned section, void *into,
+                       struct conf_errors *e) {
     const struct section *s = &sections[section];
     conf_fill(arena, s->name, conf_find(root, s->name), &s->rows, NULL, into, e);
 }
@@ -161,7 +171,7 @@ static void read_listeners(struct arena *arena, struct conf_node *root, struct s
 
 /* The top level is read by rows one at a time: its other members are groups of others. */
 static void read_top(struct arena *arena, struct conf_node *root, struct top *top, struct conf_errors *e) {
-    static const char *const others[] = { "listeners", "log",     "limits",   "tls",     "control",   "hosts",
+    static const char *const others[] = { "listeners",  "log",     "limits",   "tls",     "control", "hosts",
                                           "host_types", "plugins", "backends", "storage", NULL };
     conf_fill(arena, "the configuration", root, &sections[0].rows, others, top, e);
 }

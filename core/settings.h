@@ -12,7 +12,7 @@
 #include "util/log.h"
 
 struct settings {
-    int64_t workers;          /* 0: one a processor */
+    int64_t workers; /* 0: one a processor */
     int64_t offload_threads;
     const char *pid_file;
     struct listener_config *listeners;

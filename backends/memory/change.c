@@ -20,7 +20,7 @@ static void swap(struct store *s, struct rowset *t, struct row *old, struct row 
 /* Takes NEW over.  MK_E_BUSY if it does not fit. */
 static int step(struct store *s, struct rowset *t, struct row *old, struct row *new) {
     size_t without = s->bytes - (old ? old->size : 0);
-    if (new && without + new->size > s->max_bytes) {
+    if (new &&without + new->size > s->max_bytes) {
         free(new);
         return MK_E_BUSY;
     }

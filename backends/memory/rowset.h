@@ -21,8 +21,8 @@ struct order {
 struct rowset {
     const struct mk_coll *coll;
     unsigned col_count, key_count, order_count;
-    int ttl_col;          /* -1: none; else the last order is by it */
-    locale_t unicode;     /* for text search; 0: not on this system */
+    int ttl_col;           /* -1: none; else the last order is by it */
+    locale_t unicode;      /* for text search; 0: not on this system */
     struct order orders[]; /* 0: the collection's; n: of index n */
 };
 
@@ -42,7 +42,7 @@ bool row_expired(const struct rowset *t, const struct row *row, int64_t now);
 
 struct row *rowset_find(const struct rowset *t, const struct mk_value *key);
 struct row *rowset_find_like(const struct rowset *t, const struct mk_value *row); /* with the key of these values */
-struct row *rowset_oldest(const struct rowset *t); /* by TTL; NULL if none expires */
+struct row *rowset_oldest(const struct rowset *t);                                /* by TTL; NULL if none expires */
 void rowset_add(struct rowset *t, struct row *row);
 void rowset_remove(struct rowset *t, struct row *row);
 

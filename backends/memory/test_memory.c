@@ -124,7 +124,8 @@ static void fake_read(struct mk_op *op, struct mk_read *read) {
 static void fake_commit(struct mk_op *op, struct mk_commit *commit) {
     (void)op, (void)commit;
 }
-static const struct mk_backend_ops fake_ops = { sizeof(struct mk_backend_ops), 15, fake_define, fake_read, fake_commit };
+static const struct mk_backend_ops fake_ops = { sizeof(struct mk_backend_ops), 15, fake_define, fake_read,
+                                                fake_commit };
 static const struct mk_provide_decl provides[] = { MK_PROVIDE(mk_backend, 1, 0, &fake_ops, "") };
 static struct plugin plugin = { .name = "fake", .d = { .provides = MK_TABLE(provides) } };
 static const struct instance backend = { .plugin = &plugin };
@@ -237,5 +238,6 @@ static void expired_rows_are_swept(void) {
 
 int main(void) {
     return CHECK_RUN(T(a_tree_keeps_order), T(sorted_input_makes_no_list), T(words_are_whole_and_without_case),
-                     T(room_is_bounded_and_given_back), T(a_group_that_does_not_fit_is_undone), T(expired_rows_are_swept));
+                     T(room_is_bounded_and_given_back), T(a_group_that_does_not_fit_is_undone),
+                     T(expired_rows_are_swept));
 }

@@ -7,6 +7,9 @@
 #include <string.h>
 #include <unistd.h>
 
+/* 16 MB of log: a page that changes often is then moved into the file once for many changes. */
+enum { CHECKPOINT_PAGES = 4000 };
+
 /* A prepared statement, found by its text. */
 struct stmt {
     struct stmt *next;
@@ -56,8 +59,11 @@ static void create_private(const char *path) {
 
 static int set_up(struct conn *c, const struct settings *s, bool read_only) {
     struct text sql = { 0 };
-    text_add(&sql, "PRAGMA synchronous=%s;PRAGMA cache_size=-%lld;PRAGMA journal_size_limit=%lld;",
-             s->synchronous ? "NORMAL" : "FULL", (long long)(s->cache_size / 1024), (long long)s->journal_size_limit);
+    text_add(&sql,
+             "PRAGMA synchronous=%s;PRAGMA cache_size=-%lld;PRAGMA journal_size_limit=%lld;"
+             "PRAGMA wal_autocheckpoint=%d;",
+             s->synchronous ? "NORMAL" : "FULL", (long long)(s->cache_size / 1024), (long long)s->journal_size_limit,
+             CHECKPOINT_PAGES);
     if (read_only)
         text_add(&sql, "PRAGMA query_only=1;");
     int rc = sqlite3_exec(c->db, sql.s, NULL, NULL, NULL);

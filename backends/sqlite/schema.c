@@ -42,20 +42,21 @@ static void add_col(struct text *s, const struct table *t, unsigned col) {
 }
 
 /*
- * A table is kept in the order of its key: the rows of a partition lie together.  With text search it needs a number
- * for each row, that stays, and so an index for the key.
+ * A table is kept in the order of its key: the rows of a partition lie together.  Large rows would make that tree deep
+ * and its pages full of rows to move about: they come one after the other, numbered, and the key is an index.  Text search
+ * needs the number too.
  */
 static void add_create(struct text *s, const struct table *t, const char *suffix) {
     text_add(s, "CREATE TABLE \"%s%s\"(", t->name, suffix);
-    if (t->searchable)
+    if (t->numbered)
         text_add(s, "\"_id\" INTEGER PRIMARY KEY,");
     for (unsigned i = 0; i < t->col_count; i++) {
         add_col(s, t, i);
         text_add(s, ",");
     }
-    text_add(s, t->searchable ? "UNIQUE(" : "PRIMARY KEY(");
+    text_add(s, t->numbered ? "UNIQUE(" : "PRIMARY KEY(");
     sql_key(s, t);
-    text_add(s, t->searchable ? "))" : "))WITHOUT ROWID");
+    text_add(s, t->numbered ? "))" : "))WITHOUT ROWID");
 }
 
 /* ---- migrating ------------------------------------------------------------------------------------------------ */
@@ -126,7 +127,7 @@ static bool has_row_numbers(struct conn *c, const struct table *t) {
     return found;
 }
 
-/* The first column to search in comes with a later version: the table gets row numbers by being copied. */
+/* What needs the numbers came with a later version: the table gets them by being copied. */
 static int add_row_numbers(struct conn *c, const struct table *t, struct mk_err *err) {
     struct text sql = { 0 };
     add_create(&sql, t, "___new");
@@ -154,7 +155,7 @@ static int migrate(struct conn *c, const struct table *t, int64_t version, const
         rc = check_appended(t, have, version, err);
     if (!rc)
         rc = add_new_cols(c, t, have, err);
-    if (!rc && t->searchable && !has_row_numbers(c, t))
+    if (!rc && t->numbered && !has_row_numbers(c, t))
         rc = add_row_numbers(c, t, err);
     return rc;
 }

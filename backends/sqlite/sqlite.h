@@ -67,18 +67,19 @@ struct table {
     const char *name;
     unsigned col_count, key_count;
     int ttl_col;     /* -1: none */
-    bool searchable; /* has the column _id and the full-text table NAME___search */
+    bool searchable; /* has the full-text table NAME___search */
+    bool numbered;   /* has the column _id: rows lie in the order they came, else in that of the key */
     char *get, *put, *put_new, *del, *sweep; /* statements; SWEEP NULL without TTL */
 };
 struct table *table_new(const struct mk_coll *coll);
 void table_drop(struct table *t);
 
 /* Pieces of statements.  They bind: visible() a time if it adds anything, which it then says. */
-void sql_cols(struct text *s, const struct table *t);           /* "a","b" */
-void sql_key(struct text *s, const struct table *t);            /* the same of the key */
-void sql_where_key(struct text *s, const struct table *t);      /* "a"=? AND "b"=? */
+void sql_cols(struct text *s, const struct table *t);      /* "a","b" */
+void sql_key(struct text *s, const struct table *t);       /* the same of the key */
+void sql_where_key(struct text *s, const struct table *t); /* "a"=? AND "b"=? */
 void sql_set(struct text *s, const struct table *t, bool from_excluded);
-bool sql_visible(struct text *s, const struct table *t);        /*  AND ("ttl" IS NULL OR "ttl">?) */
+bool sql_visible(struct text *s, const struct table *t); /*  AND ("ttl" IS NULL OR "ttl">?) */
 void sql_scan(struct text *s, const struct table *t, const struct mk_scan *scan);
 void sql_scan_order(struct text *s, const struct table *t, const struct mk_scan *scan);
 void bind_scan(struct binder *b, const struct table *t, const struct mk_scan *scan);

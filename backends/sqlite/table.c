@@ -228,7 +228,7 @@ static char *make_sweep(const struct table *t) {
     if (t->ttl_col < 0)
         return NULL;
     struct text s = { 0 }, key = { 0 };
-    if (t->searchable)
+    if (t->numbered)
         text_add(&key, "\"_id\"");
     else
         sql_key(&key, t);
@@ -252,6 +252,7 @@ struct table *table_new(const struct mk_coll *coll) {
             t->ttl_col = (int)i;
         t->searchable |= (flags & MK_COL_TEXT_SEARCH) != 0;
     }
+    t->numbered = t->searchable || mk_coll_decl(coll)->flags & MK_COLL_BULKY;
     t->get = make_get(t);
     t->put = make_put(t);
     t->put_new = make_put_new(t);

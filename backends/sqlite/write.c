@@ -56,7 +56,7 @@ static int put(struct conn *c, const struct table *t, struct mk_change *x, int64
         bind_int(&b, now);
     rc = finish(c, &b, &changed);
     if (rc == SQLITE_DONE)
-        x->rc = new && changed == 0 ? MK_E_CONFLICT : MK_OK;
+        x->rc = new &&changed == 0 ? MK_E_CONFLICT : MK_OK;
     return rc;
 }
 
@@ -288,10 +288,15 @@ static bool sweep(struct db *db) {
     return more;
 }
 
+/* While nobody waits: the next burst then finds an empty log. */
+static void checkpoint(struct db *db) {
+    sqlite3_wal_checkpoint_v2(db->write_conn.db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+}
+
 void *write_main(void *arg) {
     struct db *db = arg;
     int64_t swept = 0;
-    bool ended = false;
+    bool ended = false, dirty = false;
     unsigned wait = IDLE_MS;
     while (!ended) {
         struct job *jobs = jobs_take(&db->writes, true, wait, &ended);
@@ -302,6 +307,9 @@ void *write_main(void *arg) {
             wait = sweep(db) ? 10 : IDLE_MS;
             swept = now_us();
         }
+        if (idle && dirty)
+            checkpoint(db);
+        dirty = jobs || (dirty && !idle);
     }
     return NULL;
 }

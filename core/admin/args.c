@@ -58,8 +58,8 @@ static int read_value(struct arg *a, struct arena *arena, struct mk_result *resu
     switch (a->decl->type) {
     case MK_ARG_JID:
         if (jid_parse(arena, a->text, strlen(a->text), &a->jid) != 0)
-            return mk_result_error(result, MK_E_INVALID, "%s must be an address such as alice@example.org, not \"%.80s\"",
-                                   name, a->text);
+            return mk_result_error(result, MK_E_INVALID,
+                                   "%s must be an address such as alice@example.org, not \"%.80s\"", name, a->text);
         return 0;
     case MK_ARG_INT:
         if (!read_int(a->text, &a->number))

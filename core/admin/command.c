@@ -46,7 +46,13 @@ static int unknown(struct call *call, const char *name) {
     const char **names = arena_alloc(&call->arena, (all.count + 1) * sizeof *names);
     for (uint32_t i = 0; i < all.count; i++)
         names[i] = all.items[i]->row->name;
-    const char *near = nearest_name(name, names, all.count);
+    /* Some of its words may be arguments. */
+    char *part = arena_strdup(&call->arena, name), *dot;
+    const char *near = nearest_name(part, names, all.count);
+    while (!near && (dot = strrchr(part, '.')) != NULL) {
+        *dot = '\0';
+        near = nearest_name(part, names, all.count);
+    }
     if (near)
         return mk_result_error(&call->result, MK_E_NOTFOUND, "there is no command %.64s; did you mean %s?", name, near);
     return mk_result_error(&call->result, MK_E_NOTFOUND, "there is no command %.64s", name);
@@ -63,10 +69,12 @@ static int for_account(struct call *call, const char *at) {
         return mk_result_error(&call->result, MK_E_INVALID, "%s must be an account such as alice@%s, not a host", at,
                                jid_domain(jid));
     if (!host)
-        return mk_result_error(&call->result, MK_E_NOTFOUND, "%.*s is not served here", (int)jid->domain_len, jid_domain(jid));
+        return mk_result_error(&call->result, MK_E_NOTFOUND, "%.*s is not served here", (int)jid->domain_len,
+                               jid_domain(jid));
     const struct command_entry *e = find_in(host->type, call->row->name);
     if (!e)
-        return mk_result_error(&call->result, MK_E_UNSUPPORTED, "host %s has no command %s", host->name, call->row->name);
+        return mk_result_error(&call->result, MK_E_UNSUPPORTED, "host %s has no command %s", host->name,
+                               call->row->name);
     call->inst = e->inst;
     call->target = jid_bare(&call->arena, jid);
     return 0;
@@ -117,7 +125,8 @@ static int for_host(struct call *call, const struct host *caller) {
     }
     const struct command_entry *e = find_in(host->type, call->row->name);
     if (!e)
-        return mk_result_error(&call->result, MK_E_UNSUPPORTED, "host %s has no command %s", host->name, call->row->name);
+        return mk_result_error(&call->result, MK_E_UNSUPPORTED, "host %s has no command %s", host->name,
+                               call->row->name);
     call->inst = e->inst;
     call->target = jid_copy(&call->arena, host->jid);
     return 0;
@@ -146,8 +155,8 @@ static void unref(void *call) {
     call_unref(call);
 }
 
-int call_prepare(struct call *call, const struct host *caller, const char *name, uint32_t count, const char *const *names,
-                 const char *const *values) {
+int call_prepare(struct call *call, const struct host *caller, const char *name, uint32_t count,
+                 const char *const *names, const char *const *values) {
     const struct snapshot *s = snapshot_current();
     const struct command_entry *e = caller ? find_in(caller->type, name) : NULL;
     for (uint32_t i = 0; s && !e && i < s->type_count; i++)
@@ -156,7 +165,8 @@ int call_prepare(struct call *call, const struct host *caller, const char *name,
         return unknown(call, name);
     call->row = e->row;
     call->inst = e->inst;
-    int rc = args_check(&call->args, &call->arena, &e->row->args, command_takes_host(e), count, names, values, &call->result);
+    int rc = args_check(&call->args, &call->arena, &e->row->args, command_takes_host(e), count, names, values,
+                        &call->result);
     if (rc)
         return rc;
     return *call->row->at ? for_account(call, call->row->at) : for_host(call, caller);
@@ -182,6 +192,8 @@ static void call_back(struct post *p) {
         mk_result_error(&call->result, call->rc, "the host is not served any more");
     }
     call->done(call);
+    if (call->result.stops)
+        stop_server();
     call_unref(call);
 }
 
@@ -216,8 +228,8 @@ static int no_answer(struct mk_ctx *c, int rc, const struct mk_result **out) {
     return mk_result_error(r, rc, "%s", mk_strerror(rc));
 }
 
-int mk_command_run(struct mk_ctx *c, const char *name, uint32_t count, const char *const *names, const char *const *values,
-                   const struct mk_result **out) {
+int mk_command_run(struct mk_ctx *c, const char *name, uint32_t count, const char *const *names,
+                   const char *const *values, const struct mk_result **out) {
     struct call *call = call_new();
     arena_defer(&c->arena, unref, call);
     *out = &call->result;
@@ -230,5 +242,7 @@ int mk_command_run(struct mk_ctx *c, const char *name, uint32_t count, const cha
     rc = entity_ask(c, call->target, "command", run, unref, call);
     if (!atomic_load_explicit(&call->finished, memory_order_acquire))
         return no_answer(c, rc ? rc : MK_E_UNAVAILABLE, out);
+    if (call->result.stops)
+        stop_server();
     return call->rc;
 }

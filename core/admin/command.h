@@ -36,6 +36,7 @@ struct mk_result {
     struct result_line *lines, **last_line;
     const char *joined; /* the lines as one text, once asked for */
     const char *why;
+    bool stops; /* the server is to stop once this was answered */
 };
 void result_init(struct mk_result *r, struct arena *arena);
 void result_copy(struct mk_result *to, const struct mk_result *from); /* appends; FROM's sentence replaces TO's */
@@ -69,6 +70,8 @@ static inline const struct mk_arg_decl *arg_row(const struct mk_table *t, uint32
 
 /* ---- calls --------------------------------------------------------------------------------------------------------- */
 
+void stop_server(void); /* soon, from any thread */
+
 /* Counted: who asked holds it, and the turn that it runs in.  ROW and INST live as long as the process. */
 struct call {
     atomic_uint holders;
@@ -91,8 +94,8 @@ void call_unref(struct call *call);
  * Finds the command NAME, checks its arguments and chooses in whose turn it runs.  CALLER is the host in whose name is
  * asked, or NULL.  0, or an error code with the sentence in the call's result.
  */
-int call_prepare(struct call *call, const struct host *caller, const char *name, uint32_t count, const char *const *names,
-                 const char *const *values);
+int call_prepare(struct call *call, const struct host *caller, const char *name, uint32_t count,
+                 const char *const *names, const char *const *values);
 
 /* Main thread: runs a call that was prepared, and then DONE(call), which gives up the hold. */
 void call_start(struct call *call, void (*done)(struct call *call), void *user);
@@ -134,17 +137,30 @@ static inline int64_t sample_metric(const struct worker_sample *s, unsigned plac
 }
 
 const char *time_of_day(struct mk_ctx *c, int64_t us); /* to the second: "2026-11-24T10:11:12Z" */
-int64_t process_memory(void); /* resident bytes */
-int64_t server_uptime(void);  /* us */
+int64_t process_memory(void);                          /* resident bytes */
+int64_t server_uptime(void);                           /* us */
 
 /* ---- the server's own, one function a row -------------------------------------------------------------------------- */
 
-#define SERVER_COMMANDS(X)                                                                                             \
-    X(status) X(listeners) X(hosts_list) X(users_add) X(users_del) X(users_list) X(users_password) X(users_exists)     \
-    X(sessions_list) X(sessions_count) X(sessions_kick) X(plugins) X(services) X(hooks) X(fibers) X(metrics)           \
-    X(log_level) X(reload) X(stop)
-#define X(name) MK_SUSPENDS int cmd_##name(struct mk_ctx *c, const struct mk_args *args, struct mk_result *result);
-SERVER_COMMANDS(X)
-#undef X
+#define COMMAND(name) MK_SUSPENDS int cmd_##name(struct mk_ctx *c, const struct mk_args *args, struct mk_result *result)
+COMMAND(status);
+COMMAND(listeners);
+COMMAND(hosts_list);
+COMMAND(users_add);
+COMMAND(users_del);
+COMMAND(users_list);
+COMMAND(users_password);
+COMMAND(users_exists);
+COMMAND(sessions_list);
+COMMAND(sessions_count);
+COMMAND(sessions_kick);
+COMMAND(plugins);
+COMMAND(services);
+COMMAND(hooks);
+COMMAND(fibers);
+COMMAND(metrics);
+COMMAND(log_level);
+COMMAND(reload);
+COMMAND(stop);
 
 #endif

@@ -32,7 +32,7 @@ struct client {
     struct bufferevent *be;
     struct call *call; /* under way, or NULL */
     uid_t uid;
-    bool ended;        /* nothing more is read; freed when the answer is out */
+    bool ended; /* nothing more is read; freed when the answer is out */
 };
 
 const struct admin_server *admin_server;
@@ -364,7 +364,8 @@ static int bind_to(int fd, const struct sockaddr_un *at, char *why, size_t size)
             return say(why, size, "another server listens at %s", at->sun_path);
         unlink(at->sun_path);
     }
-    if (fchmod(fd, 0660) != 0 || bind(fd, (const struct sockaddr *)at, sizeof *at) != 0 || chmod(at->sun_path, 0660) != 0)
+    if (fchmod(fd, 0660) != 0 || bind(fd, (const struct sockaddr *)at, sizeof *at) != 0 ||
+        chmod(at->sun_path, 0660) != 0)
         return say(why, size, "can't make the control socket %s: %s", at->sun_path, strerror(errno));
     if (control.has_group && chown(at->sun_path, (uid_t)-1, control.group) != 0)
         return say(why, size, "can't give the control socket %s to its group: %s", at->sun_path, strerror(errno));
@@ -433,7 +434,9 @@ void control_close(void) {
     control.path = NULL;
     while (!list_empty(&control.clients)) {
         struct client *c = container_of(control.clients.next, struct client, link);
-        evbuffer_write(bufferevent_get_output(c->be), bufferevent_getfd(c->be));
+        struct evbuffer *out = bufferevent_get_output(c->be);
+        evbuffer_unfreeze(out, 1); /* no loop runs any more that would write the answer to a stop */
+        evbuffer_write(out, bufferevent_getfd(c->be));
         client_free(c);
     }
 }

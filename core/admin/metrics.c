@@ -57,7 +57,7 @@ struct samples {
     struct one {
         struct arena arena;
         struct worker_sample *sample;
-    } *all;
+    } * all;
 };
 
 static void take(struct worker *w, void *arg) {
@@ -152,7 +152,8 @@ static void number(struct buf *out, int64_t value, const struct scale *scale) {
 }
 
 /* Bucket I holds what is below 2^I; the last one has no bound. */
-static void histogram(struct buf *out, const char *name, const struct samples *s, unsigned place, const struct scale *scale) {
+static void histogram(struct buf *out, const char *name, const struct samples *s, unsigned place,
+                      const struct scale *scale) {
     int64_t below = 0;
     for (unsigned i = 0; i + 1 < METRIC_BUCKETS; i++) {
         double bound = (double)((INT64_C(1) << i) - 1);
@@ -165,7 +166,8 @@ static void histogram(struct buf *out, const char *name, const struct samples *s
     buf_printf(out, "%s_count %" PRId64 "\n", name, below);
 }
 
-static void metric(struct buf *out, const char *plugin, const struct mk_metric_decl *m, const struct samples *s, unsigned place) {
+static void metric(struct buf *out, const char *plugin, const struct mk_metric_decl *m, const struct samples *s,
+                   unsigned place) {
     const struct scale *scale = scale_of(m->unit ? m->unit : "");
     char *name = full_name(plugin, m);
     head(out, name, m->kind, m->help);
@@ -202,7 +204,8 @@ static void workers_and_process(struct buf *out, const struct samples *s) {
         buf_printf(out, "meerkat_fibers_busy{worker=\"%u\"} %u\n", i, s->all[i].sample->fibers_busy);
     head(out, "meerkat_fiber_stack_high_water_bytes", MK_GAUGE, "Deepest use of a fiber's stack seen, by worker.");
     for (unsigned i = 0; i < s->count; i++)
-        buf_printf(out, "meerkat_fiber_stack_high_water_bytes{worker=\"%u\"} %zu\n", i, s->all[i].sample->stack_high_water);
+        buf_printf(out, "meerkat_fiber_stack_high_water_bytes{worker=\"%u\"} %zu\n", i,
+                   s->all[i].sample->stack_high_water);
     head(out, "meerkat_build_info", MK_GAUGE, "Always 1; the label tells the version.");
     buf_puts(out, "meerkat_build_info{version=\"" MEERKAT_VERSION "\"} 1\n");
     head(out, "process_resident_memory_bytes", MK_GAUGE, "Memory of the process that is resident.");
@@ -212,7 +215,8 @@ static void workers_and_process(struct buf *out, const struct samples *s) {
                (double)(use.ru_utime.tv_sec + use.ru_stime.tv_sec) +
                    (double)(use.ru_utime.tv_usec + use.ru_stime.tv_usec) / 1e6);
     head(out, "process_start_time_seconds", MK_GAUGE, "When the server was started, seconds since 1970.");
-    buf_printf(out, "process_start_time_seconds %.3f\n", (double)now.tv_sec + (double)now.tv_nsec / 1e9 - (double)server_uptime() / 1e6);
+    buf_printf(out, "process_start_time_seconds %.3f\n",
+               (double)now.tv_sec + (double)now.tv_nsec / 1e9 - (double)server_uptime() / 1e6);
 }
 
 /* ---- handlers ------------------------------------------------------------------------------------------------------- */
@@ -253,7 +257,8 @@ static bool is_shown(const struct instance *inst, uint32_t type) {
 }
 
 /* Several handlers that a plugin has in one chain are shown as one. */
-static void chain_figures(struct buf *out, const struct figure *f, const struct chain *chain, enum mk_hook hook, uint32_t type) {
+static void chain_figures(struct buf *out, const struct figure *f, const struct chain *chain, enum mk_hook hook,
+                          uint32_t type) {
     for (uint32_t i = 0; i < chain->count; i++) {
         const struct instance *inst = chain->handlers[i].inst;
         bool again = false;
@@ -282,7 +287,8 @@ static void hook_figures(struct buf *out, const struct figure *f) {
 }
 
 static int by_iq(const void *a, const void *b) {
-    const struct mk_iq_decl *x = (*(const struct iq_entry *const *)a)->row, *y = (*(const struct iq_entry *const *)b)->row;
+    const struct mk_iq_decl *x = (*(const struct iq_entry *const *)a)->row,
+                            *y = (*(const struct iq_entry *const *)b)->row;
     int d = strcmp(x->ns, y->ns);
     d = d ? d : strcmp(x->name, y->name);
     return d ? d : x->to != y->to ? (int)x->to - (int)y->to : (int)x->types - (int)y->types;
@@ -317,8 +323,8 @@ static void iq_figures(struct buf *out, const struct figure *f, const struct hos
 static void handlers(struct buf *out) {
     static const struct figure hooks[] = {
         { "meerkat_hook_calls_total", "Calls of a plugin's handlers of a hook.", MK_COUNTER, false },
-        { "meerkat_hook_average_seconds", "Average time of a call, what it waited for included; one call in 16 is timed.",
-          MK_GAUGE, true },
+        { "meerkat_hook_average_seconds",
+          "Average time of a call, what it waited for included; one call in 16 is timed.", MK_GAUGE, true },
     };
     static const struct figure iqs[] = {
         { "meerkat_iq_calls_total", "Info queries that a plugin answered.", MK_COUNTER, false },

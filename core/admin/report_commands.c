@@ -89,8 +89,8 @@ int cmd_hooks(struct mk_ctx *c, const struct mk_args *args, struct mk_result *re
     }
     const char *near = name ? nearest_name(name, names, MK_HOOK_COUNT_) : NULL;
     if (name)
-        return mk_result_error(result, MK_E_NOTFOUND, "there is no hook %.64s%s%s%s", name, near ? "; did you mean " : "",
-                               near ? near : "", near ? "?" : "");
+        return mk_result_error(result, MK_E_NOTFOUND, "there is no hook %.64s%s%s%s", name,
+                               near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
     return MK_OK;
 }
 

@@ -10,15 +10,23 @@
 /* ---- rows ---------------------------------------------------------------------------------------------------------- */
 
 #define ARGS(...) MK_TABLE(((const struct mk_arg_decl[]){ __VA_ARGS__ }))
-#define NONE { NULL, 0, sizeof(struct mk_arg_decl) }
-#define ACCOUNT { "account", MK_ARG_JID, 0, "Address of the account, alice@example.org." }
-#define PASSWORD { "password", MK_ARG_SECRET, 0, "The new password." }
-#define HOST { "host", MK_ARG_TEXT, MK_ARG_OPTIONAL, "Served domain; all of them if it is left out." }
-#define LIMIT { "limit", MK_ARG_INT, MK_ARG_OPTIONAL, "Most rows to show." }
+#define NONE                                                                                                           \
+    { NULL, 0, sizeof(struct mk_arg_decl) }
+#define ACCOUNT                                                                                                        \
+    { "account", MK_ARG_JID, 0, "Address of the account, alice@example.org." }
+#define PASSWORD                                                                                                       \
+    { "password", MK_ARG_SECRET, 0, "The new password." }
+#define HOST                                                                                                           \
+    { "host", MK_ARG_TEXT, MK_ARG_OPTIONAL, "Served domain; all of them if it is left out." }
+#define LIMIT                                                                                                          \
+    { "limit", MK_ARG_INT, MK_ARG_OPTIONAL, "Most rows to show." }
 
-#define TEXT(name, doc) { name, MK_ARG_TEXT, 0, doc }
-#define INT(name, doc) { name, MK_ARG_INT, 0, doc }
-#define BOOL(name, doc) { name, MK_ARG_BOOL, 0, doc }
+#define TEXT(name, doc)                                                                                                \
+    { name, MK_ARG_TEXT, 0, doc }
+#define INT(name, doc)                                                                                                 \
+    { name, MK_ARG_INT, 0, doc }
+#define BOOL(name, doc)                                                                                                \
+    { name, MK_ARG_BOOL, 0, doc }
 
 const struct mk_cmd_decl server_commands[] = {
     { "status", "How the server is", "GET /status", "", MK_CMD_READ, 0, NONE,
@@ -35,10 +43,10 @@ const struct mk_cmd_decl server_commands[] = {
       ARGS(TEXT("host", "Domain."), TEXT("type", "Host type."), TEXT("certificate", "When its certificate expires."),
            TEXT("admins", "Administrators.")),
       cmd_hosts_list },
-    { "users.add", "Create an account", "POST /users/{account}", "account", MK_CMD_WRITE, 0, ARGS(ACCOUNT, PASSWORD), NONE,
-      cmd_users_add },
-    { "users.del", "Delete an account with all that is stored for it", "DELETE /users/{account}", "account", MK_CMD_WRITE, 0,
-      ARGS(ACCOUNT), NONE, cmd_users_del },
+    { "users.add", "Create an account", "POST /users/{account}", "account", MK_CMD_WRITE, 0, ARGS(ACCOUNT, PASSWORD),
+      NONE, cmd_users_add },
+    { "users.del", "Delete an account with all that is stored for it", "DELETE /users/{account}", "account",
+      MK_CMD_WRITE, 0, ARGS(ACCOUNT), NONE, cmd_users_del },
     { "users.list", "The accounts of a host", "GET /users", "", MK_CMD_READ, 0,
       ARGS({ "host", MK_ARG_TEXT, MK_ARG_OPTIONAL, "Served domain; needed if there are several." },
            { "after", MK_ARG_TEXT, MK_ARG_OPTIONAL, "Begin behind this name." }, LIMIT),
@@ -49,9 +57,9 @@ const struct mk_cmd_decl server_commands[] = {
       ARGS(ACCOUNT), ARGS(BOOL("exists", "Whether it exists.")), cmd_users_exists },
     { "sessions.list", "Who is logged in", "GET /sessions", "", MK_CMD_READ, 0,
       ARGS({ "account", MK_ARG_JID, MK_ARG_OPTIONAL, "Only this account's." }, HOST, LIMIT),
-      ARGS(TEXT("jid", "Full address."), TEXT("address", "Of the client."), BOOL("connected", "False: kept for resumption."),
-           BOOL("available", "Whether it announced presence."), INT("priority", "What it announced with it."),
-           TEXT("since", "When the resource was bound.")),
+      ARGS(TEXT("jid", "Full address."), TEXT("address", "Of the client."),
+           BOOL("connected", "False: kept for resumption."), BOOL("available", "Whether it announced presence."),
+           INT("priority", "What it announced with it."), TEXT("since", "When the resource was bound.")),
       cmd_sessions_list },
     { "sessions.count", "How many are logged in", "GET /sessions/count", "", MK_CMD_READ, 0, ARGS(HOST),
       ARGS(TEXT("host", "Domain."), INT("sessions", "Bound resources."), INT("connected", "Of them with a connection."),
@@ -74,19 +82,21 @@ const struct mk_cmd_decl server_commands[] = {
       ARGS({ "name", MK_ARG_TEXT, MK_ARG_OPTIONAL, "Hook, user_send_message." },
            { "host", MK_ARG_TEXT, MK_ARG_OPTIONAL, "Served domain whose chain to show; the first if it is left out." }),
       ARGS(TEXT("hook", "Hook."), INT("handlers", "How many it has."), INT("order", "Place in the chain, 0 to 100."),
-           TEXT("plugin", "Whose handler it is."), TEXT("mode", "inline or serial."), INT("calls", "Times it was called."),
-           INT("average_us", "Average time of a call.")),
+           TEXT("plugin", "Whose handler it is."), TEXT("mode", "inline or serial."),
+           INT("calls", "Times it was called."), INT("average_us", "Average time of a call.")),
       cmd_hooks },
     { "fibers", "What waits, and for what", "GET /fibers", "", MK_CMD_READ, 0, NONE,
       ARGS(INT("worker", "Worker."), INT("fiber", "Fiber of that worker."), TEXT("entity", "Whose turn it is."),
            TEXT("plugin", "Whose handler runs."), TEXT("waits_for", "Operation that is awaited."),
            INT("ms", "For how long already.")),
       cmd_fibers },
-    { "metrics", "All metrics in the text format of Prometheus", "GET /metrics", "", MK_CMD_READ, 0, NONE, NONE, cmd_metrics },
+    { "metrics", "All metrics in the text format of Prometheus", "GET /metrics", "", MK_CMD_READ, 0, NONE, NONE,
+      cmd_metrics },
     { "log.level", "Show log levels, or set one until the next reload", "PUT /log/{plugin}", "", MK_CMD_WRITE, 0,
       ARGS({ "plugin", MK_ARG_TEXT, MK_ARG_OPTIONAL, "Plugin; \"server\" for the server itself." },
            { "level", MK_ARG_TEXT, MK_ARG_OPTIONAL, "error, warning, notice, info or debug." }),
-      ARGS(TEXT("plugin", "Plugin, or server."), TEXT("level", "What it logs: this and what is more urgent.")), cmd_log_level },
+      ARGS(TEXT("plugin", "Plugin, or server."), TEXT("level", "What it logs: this and what is more urgent.")),
+      cmd_log_level },
     { "reload", "Read the configuration again", "POST /reload", "", MK_CMD_WRITE, 0, NONE, NONE, cmd_reload },
     { "stop", "Stop the server", "POST /stop", "", MK_CMD_WRITE, 0, NONE, NONE, cmd_stop },
 };
@@ -132,7 +142,8 @@ static void add_listener(const struct listener_config *config, int port, void *a
     mk_result_text(result, "kind", config->kind);
     mk_result_text(result, "address", config->address);
     mk_result_int(result, "port", port);
-    mk_result_text(result, "tls", config->tls >= LISTEN_STARTTLS && config->tls <= LISTEN_PLAIN ? tls[config->tls] : "");
+    mk_result_text(result, "tls",
+                   config->tls >= LISTEN_STARTTLS && config->tls <= LISTEN_PLAIN ? tls[config->tls] : "");
     mk_result_bool(result, "proxy", config->proxy);
 }
 
@@ -188,13 +199,17 @@ static void stop_in_main(struct post *p) {
         admin_server->stop();
 }
 
-/* Nobody waits for it: a server that stops cancels those who wait. */
-int cmd_stop(struct mk_ctx *c, const struct mk_args *args, struct mk_result *result) {
+void stop_server(void) {
     struct post *p = xcalloc(1, sizeof *p);
-    (void)c, (void)args;
-    mk_result_say(result, "The server stops.");
     p->run = stop_in_main;
     main_post(p);
+}
+
+/* A server that stops answers nobody: whoever carries the answer begins the stop. */
+int cmd_stop(struct mk_ctx *c, const struct mk_args *args, struct mk_result *result) {
+    (void)c, (void)args;
+    mk_result_say(result, "The server stops.");
+    result->stops = true;
     return MK_OK;
 }
 
@@ -240,10 +255,12 @@ int cmd_log_level(struct mk_ctx *c, const struct mk_args *args, struct mk_result
         return MK_OK;
     }
     if (!text)
-        return mk_result_error(result, MK_E_INVALID, "argument level is missing: error, warning, notice, info or debug");
+        return mk_result_error(result, MK_E_INVALID,
+                               "argument level is missing: error, warning, notice, info or debug");
     int level = log_level_of(text);
     if (level < 0)
-        return mk_result_error(result, MK_E_INVALID, "level must be error, warning, notice, info or debug, not \"%.40s\"", text);
+        return mk_result_error(result, MK_E_INVALID,
+                               "level must be error, warning, notice, info or debug, not \"%.40s\"", text);
     if (strcmp(name, "server") != 0) {
         plugin = find_plugin(c, name, result);
         if (!plugin)

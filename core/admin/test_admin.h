@@ -25,13 +25,19 @@ static struct arena test_arena;
 static struct plugin test_plugin = { .name = "t", .level = 7 };
 static struct instance test_instance = { .plugin = &test_plugin, .name = "t", .type_name = "default" };
 static struct host_type test_type = { .name = "default" }, other_type = { .name = "other" };
-static struct host one_host = { .name = "one.example", .type = &test_type }, two_host = { .name = "two.example", .type = &test_type },
+static struct host one_host = { .name = "one.example", .type = &test_type },
+                   two_host = { .name = "two.example", .type = &test_type },
                    bare_host = { .name = "bare.example", .type = &other_type };
 static const struct host *const all_hosts[] = { &one_host, &two_host, &bare_host };
 static const struct host_type *const all_types[] = { &test_type, &other_type };
 static const struct plugin *const all_plugins[] = { &test_plugin };
-static struct snapshot test_snapshot = { .number = 1, .hosts = all_hosts, .host_count = 3, .types = all_types, .type_count = 2,
-                                         .plugins = all_plugins, .plugin_count = 1 };
+static struct snapshot test_snapshot = { .number = 1,
+                                         .hosts = all_hosts,
+                                         .host_count = 3,
+                                         .types = all_types,
+                                         .type_count = 2,
+                                         .plugins = all_plugins,
+                                         .plugin_count = 1 };
 
 static const struct mk_jid *jid(const char *text) {
     const struct mk_jid *out;

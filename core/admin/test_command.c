@@ -5,9 +5,9 @@
 /* ---- arguments --------------------------------------------------------------------------------------------------- */
 
 static const struct mk_arg_decl rows[] = {
-    { "account", MK_ARG_JID, 0, "Address." },        { "count", MK_ARG_INT, MK_ARG_OPTIONAL, "How many." },
+    { "account", MK_ARG_JID, 0, "Address." },          { "count", MK_ARG_INT, MK_ARG_OPTIONAL, "How many." },
     { "loud", MK_ARG_BOOL, MK_ARG_OPTIONAL, "Loud." }, { "names", MK_ARG_TEXTS, MK_ARG_OPTIONAL, "Names." },
-    { "secret", MK_ARG_SECRET, MK_ARG_OPTIONAL, "" }, { "text", MK_ARG_TEXT, MK_ARG_OPTIONAL, "" },
+    { "secret", MK_ARG_SECRET, MK_ARG_OPTIONAL, "" },  { "text", MK_ARG_TEXT, MK_ARG_OPTIONAL, "" },
 };
 static const struct mk_table table = MK_TABLE(rows);
 
@@ -42,7 +42,8 @@ static void refused(const char *const *pairs, const char *why) {
 
 static void good_arguments(void) {
     struct checked c;
-    check_args(&c, false, PAIRS("names", "b", "account", "Alice@Example.ORG/x", "count", "-12", "names", "a", "loud", "Yes"));
+    check_args(&c, false,
+               PAIRS("names", "b", "account", "Alice@Example.ORG/x", "count", "-12", "names", "a", "loud", "Yes"));
     CHECK_INT(c.rc, 0);
     CHECK_TEXT(mk_jid_text(mk_arg_jid(&c.args, "account")), "alice@example.org/x");
     CHECK_INT(mk_arg_int(&c.args, "count"), -12);
@@ -52,15 +53,18 @@ static void good_arguments(void) {
     CHECK(!mk_arg_text(&c.args, "text") && !mk_arg_bool(&c.args, "secret"));
     arena_free(&c.arena);
     check_args(&c, false, PAIRS("account", "a@b", "count", "9223372036854775807", "loud", "off"));
-    CHECK(c.rc == 0 && mk_arg_int(&c.args, "count") == INT64_MAX && !mk_arg_bool(&c.args, "loud") && mk_arg_has(&c.args, "loud"));
+    CHECK(c.rc == 0 && mk_arg_int(&c.args, "count") == INT64_MAX && !mk_arg_bool(&c.args, "loud") &&
+          mk_arg_has(&c.args, "loud"));
     arena_free(&c.arena);
 }
 
 static void bad_arguments(void) {
     refused(PAIRS("count", "1"), "argument account is missing: Address.");
     refused(PAIRS("acount", "a@b"), "there is no argument acount; did you mean account?");
-    refused(PAIRS("xyzzy", "a@b"), "there is no argument xyzzy; the command takes: account, count, loud, names, secret, text");
-    refused(PAIRS("host", "a"), "there is no argument host; the command takes: account, count, loud, names, secret, text");
+    refused(PAIRS("xyzzy", "a@b"),
+            "there is no argument xyzzy; the command takes: account, count, loud, names, secret, text");
+    refused(PAIRS("host", "a"),
+            "there is no argument host; the command takes: account, count, loud, names, secret, text");
     refused(PAIRS("account", "a@"), "account must be an address such as alice@example.org, not \"a@\"");
     refused(PAIRS("account", "a@b", "account", "a@b"), "account is given twice");
     refused(PAIRS("count", "12x"), "count must be a whole number, not \"12x\"");
@@ -179,13 +183,15 @@ static int cmd_late(struct mk_ctx *c, const struct mk_args *args, struct mk_resu
 }
 
 #define ARGS(...) MK_TABLE(((const struct mk_arg_decl[]){ __VA_ARGS__ }))
+#define WHO ARGS({ "who", MK_ARG_JID, 0, "Who." })
+#define MAYBE ARGS({ "who", MK_ARG_JID, MK_ARG_OPTIONAL, "Who." })
+#define WHO_AND_WHY ARGS({ "who", MK_ARG_JID, 0, "" }, { "why", MK_ARG_TEXT, MK_ARG_OPTIONAL, "" })
 static const struct mk_cmd_decl commands[] = {
-    { "t.account", "", "", "who", MK_CMD_READ, 0, ARGS({ "who", MK_ARG_JID, 0, "Who." }), { 0 }, cmd_where },
-    { "t.maybe", "", "", "who", MK_CMD_READ, 0, ARGS({ "who", MK_ARG_JID, MK_ARG_OPTIONAL, "Who." }), { 0 }, cmd_where },
+    { "t.account", "", "", "who", MK_CMD_READ, 0, WHO, { 0 }, cmd_where },
+    { "t.maybe", "", "", "who", MK_CMD_READ, 0, MAYBE, { 0 }, cmd_where },
     { "t.host", "", "", "", MK_CMD_READ, 0, { 0 }, { 0 }, cmd_where },
-    { "t.fail", "", "", "who", MK_CMD_READ, 0, ARGS({ "who", MK_ARG_JID, 0, "" }, { "why", MK_ARG_TEXT, MK_ARG_OPTIONAL, "" }),
-      { 0 }, cmd_fail },
-    { "t.late", "", "", "who", MK_CMD_READ, 0, ARGS({ "who", MK_ARG_JID, 0, "Who." }), { 0 }, cmd_late },
+    { "t.fail", "", "", "who", MK_CMD_READ, 0, WHO_AND_WHY, { 0 }, cmd_fail },
+    { "t.late", "", "", "who", MK_CMD_READ, 0, WHO, { 0 }, cmd_late },
 };
 
 static void in_the_account_turn(void) {
@@ -209,8 +215,10 @@ static void in_the_host_turn(void) {
     CHECK_FIELD(call, 0, "home", "true");
     call_unref(call);
     CHECK_FAILS(run_command("t.host", NULL), MK_E_INVALID, "2 hosts have this command: say which with host=DOMAIN");
-    CHECK_FAILS(run_command("t.host", "host", "three.example", NULL), MK_E_NOTFOUND, "three.example is not served here");
-    CHECK_FAILS(run_command("t.host", "host", "a@one.example", NULL), MK_E_NOTFOUND, "a@one.example is not served here");
+    CHECK_FAILS(run_command("t.host", "host", "three.example", NULL), MK_E_NOTFOUND,
+                "three.example is not served here");
+    CHECK_FAILS(run_command("t.host", "host", "a@one.example", NULL), MK_E_NOTFOUND,
+                "a@one.example is not served here");
     CHECK_FAILS(run_command("t.host", "host", "bare.example", NULL), MK_E_UNSUPPORTED,
                 "host bare.example has no command t.host");
 }
@@ -230,7 +238,8 @@ static void what_does_not_fit(void) {
     CHECK_FAILS(run_command("t.maybe", NULL), MK_E_INVALID, "argument who is missing");
     CHECK_FAILS(run_command("t.account", "who", "one.example", NULL), MK_E_INVALID,
                 "who must be an account such as alice@one.example, not a host");
-    CHECK_FAILS(run_command("t.account", "who", "a@else.example", NULL), MK_E_NOTFOUND, "else.example is not served here");
+    CHECK_FAILS(run_command("t.account", "who", "a@else.example", NULL), MK_E_NOTFOUND,
+                "else.example is not served here");
     CHECK_FAILS(run_command("t.account", "who", "a@bare.example", NULL), MK_E_UNSUPPORTED,
                 "host bare.example has no command t.account");
 }
@@ -272,6 +281,10 @@ static void ask_nonsense(struct mk_ctx *c) {
 }
 static void ask_failure(struct mk_ctx *c) {
     run_from(c, "t.fail", "bob@two.example");
+}
+
+static void ask_stop(struct mk_ctx *c) {
+    run_from(c, "stop", NULL);
 }
 
 static void from_a_turn(void) {
@@ -478,7 +491,7 @@ static void to_everybody_online(void) {
 /* ---- the server's own -------------------------------------------------------------------------------------------- */
 
 static bool reload_good;
-static bool stop_asked;
+static volatile bool stop_asked;
 
 static bool reload(struct buf *lines) {
     buf_puts(lines, "a.cfg:1: one\na.cfg:2: two\n");
@@ -518,8 +531,13 @@ static void server_itself(void) {
     CHECK(!stop_asked);
     call = run_command("stop", NULL);
     CHECK_INT(call->rc, 0);
+    CHECK_TEXT(mk_result_lines(&call->result), "The server stops.");
     call_unref(call);
-    CHECK(stop_asked);
+    loop_until(&stop_asked);
+    stop_asked = false;
+    in_turn_of("alice@two.example", ask_stop);
+    CHECK_INT(seen.rc, 0);
+    loop_until(&stop_asked);
 }
 
 static void log_levels(void) {
@@ -559,11 +577,11 @@ static void hooks_by_name(void) {
 
 int main(void) {
     set_up(commands, sizeof commands / sizeof commands[0]);
-    int failed = CHECK_RUN(T(good_arguments), T(bad_arguments), T(bounds), T(host_may_be_implied), T(secrets_are_wiped),
-                           T(rows_and_lines), T(in_the_account_turn), T(in_the_host_turn), T(the_only_host_needs_no_name),
-                           T(what_does_not_fit), T(failures_have_a_sentence), T(from_a_turn), T(not_of_its_own_turn),
-                           T(too_late), T(listed_by_host), T(gathers), T(asks_main), T(session_commands),
-                           T(to_everybody_online), T(server_itself), T(log_levels), T(hooks_by_name));
+    int failed = CHECK_RUN(
+        T(good_arguments), T(bad_arguments), T(bounds), T(host_may_be_implied), T(secrets_are_wiped), T(rows_and_lines),
+        T(in_the_account_turn), T(in_the_host_turn), T(the_only_host_needs_no_name), T(what_does_not_fit),
+        T(failures_have_a_sentence), T(from_a_turn), T(not_of_its_own_turn), T(too_late), T(listed_by_host), T(gathers),
+        T(asks_main), T(session_commands), T(to_everybody_online), T(server_itself), T(log_levels), T(hooks_by_name));
     tear_down();
     return failed;
 }

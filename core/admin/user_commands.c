@@ -21,11 +21,13 @@ static int explain(struct mk_result *result, int rc, const struct mk_jid *accoun
     case MK_E_CONFLICT:
         return mk_result_error(result, rc, "the account %s exists already", who);
     case MK_E_UNSUPPORTED:
-        return mk_result_error(result, rc, "where the passwords of %s live they can't be written to", jid_domain(account));
+        return mk_result_error(result, rc, "where the passwords of %s live they can't be written to",
+                               jid_domain(account));
     case MK_E_INVALID:
         return mk_result_error(result, rc, "the password is empty or has characters that no password may have");
     case MK_E_LIMIT:
-        return mk_result_error(result, rc, "the password breaks a rule that the configuration makes, such as a least length");
+        return mk_result_error(result, rc,
+                               "the password breaks a rule that the configuration makes, such as a least length");
     default:
         return mk_result_error(result, rc, "%s: %s", who, mk_strerror(rc));
     }
@@ -120,7 +122,8 @@ int cmd_users_list(struct mk_ctx *c, const struct mk_args *args, struct mk_resul
     if (read_limit(args, result, &left) != 0)
         return MK_E_INVALID;
     if (!can_list(c->host->type))
-        return mk_result_error(result, MK_E_UNSUPPORTED, "where the passwords of %s live they can't be listed", c->host->name);
+        return mk_result_error(result, MK_E_UNSUPPORTED, "where the passwords of %s live they can't be listed",
+                               c->host->name);
     while (left) {
         struct names page;
         uint32_t limit = left < PAGE ? left : PAGE;
@@ -173,8 +176,12 @@ static void add_session(struct found *f, const struct mk_session *s) {
         f->rows = more;
         f->cap = f->cap ? f->cap * 2 : 16;
     }
-    f->rows[f->count++] = (struct session_row){ arena_strdup(f->arena, s->jid->text), arena_strdup(f->arena, s->address),
-                                                s->since, s->priority, s->stream != NULL, s->available };
+    f->rows[f->count++] = (struct session_row){ arena_strdup(f->arena, s->jid->text),
+                                                arena_strdup(f->arena, s->address),
+                                                s->since,
+                                                s->priority,
+                                                s->stream != NULL,
+                                                s->available };
 }
 
 static void look_at(struct account *a, void *arg) {
@@ -213,7 +220,8 @@ static void show_session(struct mk_ctx *c, struct mk_result *result, const struc
 
 static struct wanted *make_wanted(struct mk_ctx *c, const struct mk_args *args, uint32_t limit, size_t *size) {
     const struct mk_jid *jid = mk_arg_jid(args, "account");
-    const char *account = jid ? jid_bare(&c->arena, jid)->text : "", *host = mk_arg_has(args, "host") ? c->host->name : "";
+    const char *account = jid ? jid_bare(&c->arena, jid)->text : "",
+               *host = mk_arg_has(args, "host") ? c->host->name : "";
     *size = sizeof(struct wanted) + strlen(account) + strlen(host) + 2;
     struct wanted *w = arena_zalloc(&c->arena, *size);
     w->limit = limit;

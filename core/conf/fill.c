@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "conf/tree.h"
-#include "route/jid.h"
+#include "util/jid.h"
 #include "util/mem.h"
 #include <errno.h>
 #include <inttypes.h>

@@ -2,7 +2,7 @@
 #include "check.h"
 #include "conf/conf.h"
 #include "conf/tree.h"
-#include "route/jid.h"
+#include "util/jid.h"
 #include <sys/stat.h>
 #include <unistd.h>
 

@@ -216,7 +216,9 @@ static struct want *backend_for(struct plan *p, const struct want *w, const stru
     if (n && n->type != CONF_TEXT) {
         conf_error(p->e, n, "the storage of `%s` must be the name of a backend, in quotes", n->name);
     } else if (n && (!b || !backend_ops(b))) {
-        conf_error(p->e, n, "\"%s\" is no backend that is enabled in `backends`", n->text);
+        /* One without a group was looked for already, and said to be missing or no backend. */
+        if (conf_find(conf_find(p->root, "backends"), n->text))
+            conf_error(p->e, n, "\"%s\" is no backend that is enabled in `backends`", n->text);
         b = NULL;
     } else if (!n) {
         b = only_backend(p);

@@ -21,23 +21,24 @@ struct host_type;
 /* A loaded plugin: its descriptor and rows as this server reads them, whatever their size in the .so. */
 struct plugin {
     const char *name;
-    struct mk_plugin d;      /* tables point to rows of our own stride */
-    const char *file;        /* the .so */
-    unsigned number;         /* of all loaded */
-    const unsigned *metric_places; /* of each row: its first place in worker->metrics; NULL before it is first enabled */
-    unsigned slot_base;      /* number of its first slot, see slots_get() */
-    unsigned timer_base;     /* of its first timer, over all plugins */
-    _Atomic int level;       /* log level, from the configuration; mk_level */
+    struct mk_plugin d; /* tables point to rows of our own stride */
+    const char *file;   /* the .so */
+    unsigned number;    /* of all loaded */
+    const unsigned
+        *metric_places;  /* of each row: its first place in worker->metrics; NULL before it is first enabled */
+    unsigned slot_base;  /* number of its first slot, see slots_get() */
+    unsigned timer_base; /* of its first timer, over all plugins */
+    _Atomic int level;   /* log level, from the configuration; mk_level */
 };
 
 /* A plugin at work for one host type (or for the process, if global). */
 struct instance {
     struct plugin *plugin;
-    const char *name;        /* of a global one: its name under `backends`; else the plugin's */
-    const char *type_name;   /* of its host type; NULL if global */
+    const char *name;            /* of a global one: its name under `backends`; else the plugin's */
+    const char *type_name;       /* of its host type; NULL if global */
     _Atomic(const void *) bytes; /* read-only once started; NULL if inst_size is 0 */
-    unsigned number;         /* index in worker->plugin_memory */
-    unsigned since;          /* number of the snapshot that it was enabled with, the last time it was */
+    unsigned number;             /* index in worker->plugin_memory */
+    unsigned since;              /* number of the snapshot that it was enabled with, the last time it was */
     bool started;
 };
 
@@ -83,14 +84,14 @@ struct command_entry {
 struct host_type {
     const char *name;
     struct chain chains[MK_HOOK_COUNT_];
-    struct table iqs;                       /* of struct iq_entry, by name, ns, to */
+    struct table iqs; /* of struct iq_entry, by name, ns, to */
     const struct nonza_entry *nonzas;
     uint32_t nonza_count;
     const struct feature_entry *features;
     uint32_t feature_count;
     const char *const *disco_server, *const *disco_account; /* sorted, ended by NULL */
     uint32_t disco_server_count, disco_account_count;
-    const struct mk_auth *const *auth;      /* providers in order */
+    const struct mk_auth *const *auth; /* providers in order */
     uint32_t auth_count;
     const struct command_entry *commands;
     uint32_t command_count;
@@ -98,7 +99,7 @@ struct host_type {
     uint32_t instance_count;
     const struct instance *const *by_plugin; /* of this type or global, by plugin number; NULL: not enabled */
     uint32_t plugin_limit;
-    const char *const *sasl;                /* mechanisms allowed, strongest first; NULL: all */
+    const char *const *sasl; /* mechanisms allowed, strongest first; NULL: all */
     uint32_t sasl_count;
     bool plain_without_tls, anonymous;
 };
@@ -108,10 +109,10 @@ struct host {
     const char *name;
     const struct mk_jid *jid;
     const struct host_type *type;
-    struct tls_cert *cert;                  /* NULL: no TLS for this host */
+    struct tls_cert *cert; /* NULL: no TLS for this host */
     const struct mk_jid *const *admins;
     uint32_t admin_count;
-    unsigned since;                         /* number of the snapshot that it was first in */
+    unsigned since; /* number of the snapshot that it was first in */
 };
 
 /* An interface, who provides it and who is bound to it. */
@@ -125,22 +126,22 @@ struct service_entry {
 
 struct snapshot {
     unsigned number;
-    const struct host *const *hosts;        /* in the order of the configuration */
+    const struct host *const *hosts; /* in the order of the configuration */
     uint32_t host_count;
-    struct table by_name;                   /* of struct host */
+    struct table by_name; /* of struct host */
     const struct host_type *const *types;
     uint32_t type_count;
-    const struct instance *const *globals;  /* backends and the like */
+    const struct instance *const *globals; /* backends and the like */
     uint32_t global_count;
-    const struct plugin *const *plugins;    /* all that are loaded, by name */
+    const struct plugin *const *plugins; /* all that are loaded, by name */
     uint32_t plugin_count;
-    const struct service_entry *services;   /* by interface, then provider */
+    const struct service_entry *services; /* by interface, then provider */
     uint32_t service_count;
 };
 
 /* The host that serves DOMAIN on this worker's snapshot, or NULL. */
 const struct host *host_find(const char *domain, size_t len);
-const struct snapshot *snapshot_current(void); /* of this worker; of the main thread: the newest */
+const struct snapshot *snapshot_current(void);   /* of this worker; of the main thread: the newest */
 void snapshot_publish(const struct snapshot *s); /* makes it the newest */
 
 /* The instance of PLUGIN that works for hosts of type T, or NULL. */

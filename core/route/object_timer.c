@@ -10,7 +10,7 @@ struct object_timer {
     struct mail mail;          /* sent when it fires; the struct is freed after it */
     struct object_timer *next; /* of the same entity */
     struct mk_entity *entity;
-    uint64_t session;          /* number, 0: the entity's own */
+    uint64_t session; /* number, 0: the entity's own */
     const struct instance *inst;
     const struct mk_timer_decl *row;
 };

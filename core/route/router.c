@@ -12,10 +12,10 @@ struct delivery {
     struct mail mail;
     struct post post;
     struct mk_stanza *stanza;
-    const struct mk_jid *to;   /* of the stanza, or OWNED below */
+    const struct mk_jid *to; /* of the stanza, or OWNED below */
     struct mk_jid *own_to;
     struct mk_receipt *receipt;
-    const struct host *host;   /* of the sender's snapshot; found again by name on another worker */
+    const struct host *host; /* of the sender's snapshot; found again by name on another worker */
     bool for_host, again;
 };
 
@@ -60,7 +60,7 @@ void router_trim(void) {
     spare_count = 0;
 }
 
-static void deliver_turn(struct mk_ctx *c, struct mail *m) {
+MK_SUSPENDS static void deliver_turn(struct mk_ctx *c, struct mail *m) {
     struct delivery *d = container_of(m, struct delivery, mail);
     c->handling = d->stanza;
     c->again = d->again;
@@ -79,8 +79,13 @@ static void deliver_done(struct mail *m) {
     delivery_free(container_of(m, struct delivery, mail));
 }
 
-static void deliver_here(struct delivery *d) {
+/* C: the turn that sends it, NULL if it comes from another worker. */
+static void deliver_here(struct mk_ctx *c, struct delivery *d) {
     d->mail = (struct mail){ .needs = deliver_needs, .turn = deliver_turn, .done = deliver_done };
+    if (c && d->again && !c->aside && entity_is_account(c->entity) && mk_jid_same_bare(c->entity->jid, d->to)) {
+        entity_mail_first(c, &d->mail); /* it is older than what waits */
+        return;
+    }
     entity_mail(d->for_host ? host_entity(d->host) : &account_get(d->host, d->to)->entity, &d->mail);
 }
 
@@ -88,18 +93,19 @@ static void deliver_post(struct post *p) {
     struct delivery *d = container_of(p, struct delivery, post);
     d->host = this_worker ? host_find(jid_domain(d->to), d->to->domain_len) : NULL;
     if (d->host)
-        deliver_here(d);
+        deliver_here(NULL, d);
     else
         delivery_free(d); /* the host went while the mail was under way */
 }
 
 /* To the entity of a local account or host, wherever it lives. */
-static void deliver(const struct host *host, const struct mk_stanza *s, const struct mk_jid *to, bool again) {
+static void deliver(struct mk_ctx *c, const struct host *host, const struct mk_stanza *s, const struct mk_jid *to,
+                    bool again) {
     struct delivery *d = delivery_new(s, to, host);
     d->again = again;
     struct worker *home = worker_of(to->hash);
     if (home == this_worker) {
-        deliver_here(d);
+        deliver_here(c, d);
         return;
     }
     stanza_parse_now(s);
@@ -120,7 +126,7 @@ static void iq_to_host(struct mk_ctx *c, const struct host *host, const struct m
         return;
     const struct iq_entry *entry = to->resource_len ? NULL : iq_find(host->type, s, MK_TO_SERVER);
     if (entry && entry->row->mode == MK_SERIAL) {
-        deliver(host, s, to, false);
+        deliver(c, host, s, to, false);
         return;
     }
     const struct host *host_before = c->host;
@@ -147,7 +153,7 @@ static void route_as(struct mk_ctx *c, const struct mk_stanza *s, const struct m
     else if (!to->local_len && mk_stanza_kind(s) == MK_IQ)
         iq_to_host(c, host, s, to);
     else
-        deliver(host, s, to, again);
+        deliver(c, host, s, to, again);
 }
 
 void route(struct mk_ctx *c, const struct mk_stanza *s, const struct mk_jid *to) {
@@ -221,7 +227,7 @@ bool route_from_session_suspends(const struct account *a, const struct mk_stanza
     return mk_stanza_kind(s) == MK_MESSAGE && account_receive_suspends(a, s, a->entity.jid);
 }
 
-void route_from_session(struct mk_ctx *c, struct account *a, struct mk_session *s, struct mk_stanza *stanza) {
+MK_SUSPENDS void route_from_session(struct mk_ctx *c, struct account *a, struct mk_session *s, struct mk_stanza *stanza) {
     const struct mk_jid *to = stanza->to ? stanza->to : a->entity.jid;
     struct mk_ev_stanza ev = { .stanza = stanza, .to = to, .session = s };
     if (stanza->type == MK_TYPE_INVALID) {

@@ -43,7 +43,8 @@ static struct mk_jid *full_jid(struct mk_ctx *c, const struct mk_jid *bare, stru
     return mk_jid_keep(jid_with(&c->arena, bare, resource));
 }
 
-static struct mk_session *session_new(struct mk_ctx *c, struct account *a, struct mk_stream *st, struct mk_view resource) {
+static struct mk_session *session_new(struct mk_ctx *c, struct account *a, struct mk_stream *st,
+                                      struct mk_view resource) {
     struct mk_session *s = xmalloc(sizeof *s + slots_size(MK_ON_SESSION));
     *s = (struct mk_session){ .account = a, .stream = st, .since = mk_now(c) };
     s->jid = full_jid(c, a->entity.jid, resource);
@@ -65,7 +66,7 @@ struct mk_session *session_bind(struct mk_ctx *c, struct account *a, struct mk_s
             stream_replaced(c, old->stream);
         session_end(c, old, MK_CLOSED_REPLACED);
     }
-    if (a->session_count >= session_limit)
+    if (a->removed || a->session_count >= session_limit)
         return NULL;
     struct mk_session *s = session_new(c, a, st, resource);
     st->session = s;
@@ -163,7 +164,8 @@ void mk_session_send(struct mk_ctx *c, struct mk_session *session, const struct 
     session_deliver(c, session, s, to);
 }
 
-void mk_session_write(struct mk_ctx *c, struct mk_session *session, const struct mk_stanza *s, const struct mk_jid *to) {
+void mk_session_write(struct mk_ctx *c, struct mk_session *session, const struct mk_stanza *s,
+                      const struct mk_jid *to) {
     METRIC(c->worker, stanzas_out, 1);
     if (session->stream)
         stream_write_stanza(session->stream, s, to);

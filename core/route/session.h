@@ -16,25 +16,25 @@ struct account {
     struct mk_entity entity; /* its jid is bare and owned by the account */
     struct list sessions;    /* in the order they were bound */
     uint16_t session_count;
-    uint16_t stream_count;   /* at home here, bound or not */
-    uint8_t exists;          /* enum account_exists: what the providers said */
-    bool removed;            /* no new session until it is created again */
+    uint16_t stream_count; /* at home here, bound or not */
+    uint8_t exists;        /* enum account_exists: what the providers said */
+    bool removed;          /* no new session until it is created again */
     /* slots follow */
 };
 enum account_exists { EXISTS_UNKNOWN, EXISTS_YES, EXISTS_NO };
 
 struct mk_session {
-    struct list link;         /* in account->sessions */
+    struct list link; /* in account->sessions */
     struct account *account;
     struct mk_stream *stream; /* NULL: detached */
     struct mk_jid *jid;       /* full */
     char *address;            /* of the last stream */
     uint64_t number;
-    int64_t since;            /* when it was bound, us */
-    struct list owed;         /* receipts not paid yet, oldest first; see receipt.h */
-    uint32_t received;        /* stanzas, since counting began */
+    int64_t since;     /* when it was bound, us */
+    struct list owed;  /* receipts not paid yet, oldest first; see receipt.h */
+    uint32_t received; /* stanzas, since counting began */
     int8_t priority;
-    uint8_t reason;           /* mk_close_reason, once ending */
+    uint8_t reason; /* mk_close_reason, once ending */
     bool available, counting, asked, ended, closing;
     /* slots follow */
 };
@@ -64,7 +64,8 @@ void accounts_each(void (*fn)(struct account *a, void *arg), void *arg);
 
 /* Binds RESOURCE (prepared; len 0: one is made) for a stream, in the account's turn.  One that has the resource is
  * closed with <conflict/>.  NULL: too many sessions. */
-MK_SUSPENDS struct mk_session *session_bind(struct mk_ctx *c, struct account *a, struct mk_stream *st, struct mk_view resource);
+MK_SUSPENDS struct mk_session *session_bind(struct mk_ctx *c, struct account *a, struct mk_stream *st,
+                                            struct mk_view resource);
 void *session_slots(struct mk_session *s);
 /* Frees its memory and nothing else. */
 void session_free(struct mk_session *s);

@@ -15,20 +15,20 @@ struct mk_ctx;
 struct fiber_pool;
 
 struct fiber {
-    void *sp;                   /* saved stack pointer while suspended */
+    void *sp; /* saved stack pointer while suspended */
     struct fiber_pool *pool;
-    struct list link;           /* in the pool's idle or busy list */
+    struct list link; /* in the pool's idle or busy list */
     void (*run)(void *arg);
     void *arg;
-    void (*call)(void *arg);    /* asked of the main stack before the next resume; NULL: only suspended */
+    void (*call)(void *arg); /* asked of the main stack before the next resume; NULL: only suspended */
     void *call_arg;
-    bool in_call, again;        /* CALL runs; it resumed the fiber, which goes on when CALL returns */
-    struct mk_ctx *ctx;         /* the turn, for `meerkatctl fibers` */
-    const char *waits_for;      /* name of what it waits for, static text */
-    uint64_t since_ms;          /* when it began to wait */
-    char *stack;                /* lowest usable address */
+    bool in_call, again;   /* CALL runs; it resumed the fiber, which goes on when CALL returns */
+    struct mk_ctx *ctx;    /* the turn, for `meerkatctl fibers` */
+    const char *waits_for; /* name of what it waits for, static text */
+    uint64_t since_ms;     /* when it began to wait */
+    char *stack;           /* lowest usable address */
     size_t stack_size;
-    void *asan_fake, *tsan;     /* sanitizers */
+    void *asan_fake, *tsan; /* sanitizers */
     unsigned valgrind_id, number;
 };
 

@@ -119,6 +119,7 @@ int op_wait(struct mk_ctx *c, struct mk_op *op, mk_go_fn *go, void *args, void *
     }
     struct op_waiter waiter = { .fiber = c->fiber, .op = op, .go = go, .args = args };
     op->waiter = &waiter;
+    c->fiber->since_ms = worker_now_ms(w);
     if (!op->patient) {
         uint64_t now = worker_now_ms(w);
         op->deadline.fire = on_deadline;

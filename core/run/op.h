@@ -15,15 +15,15 @@ struct mk_op {
     struct op_waiter *waiter;       /* NULL: none, or it gave up */
     void (*done)(struct mk_op *op); /* instead of a waiter: on the main stack; the op is freed after it */
     void *user;
-    const struct instance *inst;    /* the provider; NULL: the server */
-    const char *method;             /* static text */
-    struct arena arena;             /* results; adopted by the turn that waited */
+    const struct instance *inst; /* the provider; NULL: the server */
+    const char *method;          /* static text */
+    struct arena arena;          /* results; adopted by the turn that waited */
     struct timer deadline;
-    struct list link;               /* in worker->ops */
-    struct post post;               /* mk_op_done_remote() */
+    struct list link; /* in worker->ops */
+    struct post post; /* mk_op_done_remote() */
     int rc;
     bool is_done, starting, patient; /* patient: no deadline, no cancelling */
-    void *outcome;                  /* for callers that want more than a code: set by whoever knows, read after */
+    void *outcome;                   /* for callers that want more than a code: set by whoever knows, read after */
 };
 
 /* An op without a fiber: START it by calling whatever takes it. */

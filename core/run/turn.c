@@ -156,6 +156,18 @@ void entity_mail(struct mk_entity *e, struct mail *m) {
         make_ready(e);
 }
 
+void entity_mail_first(struct mk_ctx *c, struct mail *m) {
+    struct mk_entity *e = c->entity;
+    struct mail **at = c->first ? c->first : &e->head;
+    assert(e->busy && !c->aside);
+    m->next = *at;
+    *at = m;
+    if (!m->next)
+        e->tail = &m->next;
+    c->first = &m->next;
+    e->mail_count++;
+}
+
 static void aside_on_fiber(void *arg) {
     struct aside *a = arg;
     struct mk_entity *e = a->ctx.entity;

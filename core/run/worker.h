@@ -31,7 +31,7 @@ struct worker {
     _Atomic(struct post *) inbox; /* pushed by others, swapped whole by the owner */
     int wake_fd;
     struct event wake_event, tick_event;
-    uint64_t *wakes;       /* bit i: worker i is to be woken at the end of this loop turn */
+    uint64_t *wakes; /* bit i: worker i is to be woken at the end of this loop turn */
 
     struct table entities; /* by JID */
     struct list ready;     /* entities with mail whose turn could not run at once */
@@ -39,26 +39,26 @@ struct worker {
     struct list asides;    /* turns beside entities that wait for a fiber */
     struct fiber_pool *fibers;
     struct wheel *wheel;
-    struct list ops;       /* every op that is not done, for shutdown */
-    unsigned nesting;      /* turns inside each other on the worker's stack */
-    bool starved;          /* all that is ready needs a fiber, and none is free */
+    struct list ops;  /* every op that is not done, for shutdown */
+    unsigned nesting; /* turns inside each other on the worker's stack */
+    bool starved;     /* all that is ready needs a fiber, and none is free */
 
-    uint64_t now_ms;       /* monotonic; use worker_now_ms() */
-    int64_t now_us;        /* wall clock */
-    bool clock_stale;      /* the loop waited since the clock was read */
-    bool ticking;          /* tick_event is pending */
-    char *buffer;          /* WORKER_BUFFER bytes: what is being read */
-    void *parsers;         /* struct parsers, owned by the stream layer */
-    void *net;             /* struct net_worker: dirty connections, chunk pool */
-    void *store;           /* struct store_worker: write queues */
-    void *hosts;           /* const struct config *: the snapshot this worker follows */
-    void **plugin_memory;  /* worker memory of each instance, by instance number */
+    uint64_t now_ms;      /* monotonic; use worker_now_ms() */
+    int64_t now_us;       /* wall clock */
+    bool clock_stale;     /* the loop waited since the clock was read */
+    bool ticking;         /* tick_event is pending */
+    char *buffer;         /* WORKER_BUFFER bytes: what is being read */
+    void *parsers;        /* struct parsers, owned by the stream layer */
+    void *net;            /* struct net_worker: dirty connections, chunk pool */
+    void *store;          /* struct store_worker: write queues */
+    void *hosts;          /* const struct config *: the snapshot this worker follows */
+    void **plugin_memory; /* worker memory of each instance, by instance number */
     unsigned plugin_count;
 
     _Atomic uint64_t turn_mark;      /* odd while a turn holds the thread; grows with each, for the watchdog */
     _Atomic(const char *) busy_with; /* the handler that runs, static text */
     atomic_bool stopping;
-    int64_t *metrics;      /* this worker's copies, by metric number */
+    int64_t *metrics; /* this worker's copies, by metric number */
     unsigned metric_count;
 };
 
@@ -66,10 +66,10 @@ extern __thread struct worker *this_worker;
 extern struct worker **workers; /* all, fixed after workers_start() */
 extern unsigned worker_count;
 
-struct worker_hooks { /* what upper layers do in each worker */
-    int (*start)(struct worker *w);       /* in the thread, before its loop; non-zero ends the start */
+struct worker_hooks {                      /* what upper layers do in each worker */
+    int (*start)(struct worker *w);        /* in the thread, before its loop; non-zero ends the start */
     void (*before_wait)(struct worker *w); /* at the end of every loop turn: flush connections */
-    void (*stop)(struct worker *w);       /* in the thread, after its loop */
+    void (*stop)(struct worker *w);        /* in the thread, after its loop */
 };
 
 /* Starts COUNT workers and waits until all run.  0 or -1. */

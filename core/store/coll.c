@@ -267,7 +267,8 @@ static bool same_decl(const struct mk_coll *a, const struct mk_coll *b) {
 static const struct mk_backend_ops *find_ops(const struct instance *backend) {
     const struct mk_table *provides = &backend->plugin->d.provides;
     for (uint32_t i = 0; i < provides->count; i++) {
-        const struct mk_provide_decl *row = (const void *)((const char *)provides->items + (size_t)i * provides->stride);
+        const struct mk_provide_decl *row =
+            (const void *)((const char *)provides->items + (size_t)i * provides->stride);
         if (strcmp(row->iface, "mk_backend") == 0 && row->major == 1)
             return row->ops;
     }

@@ -52,15 +52,15 @@ struct queue {
     const struct instance *provider;
     const struct mk_backend_ops *ops;
     struct change_list queued, flying, finished;
-    uint32_t count;         /* all three lists */
+    uint32_t count; /* all three lists */
     size_t bytes;
     uint64_t seq, done_seq; /* of the last write queued and done */
     uint32_t group;         /* last number given to a batch */
     uint32_t done_group;    /* the batch that results are being told of, and its result so far */
     int32_t done_group_rc;
     struct table pending;
-    struct list waits;      /* of struct wait */
-    struct mk_op *op;       /* the commit being made, or NULL */
+    struct list waits; /* of struct wait */
+    struct mk_op *op;  /* the commit being made, or NULL */
     struct mk_commit commit;
     struct mk_change **array; /* of CAP; the commit's */
     uint32_t cap;

@@ -81,8 +81,8 @@ int mk_get(struct mk_ctx *c, const struct mk_coll *coll, const struct mk_value *
     return *out ? MK_OK : MK_E_NOTFOUND;
 }
 
-MK_SUSPENDS static int scan(struct mk_ctx *c, const struct mk_coll *coll, const struct mk_scan *what, enum mk_read_kind kind,
-                            struct call **done) {
+MK_SUSPENDS static int scan(struct mk_ctx *c, const struct mk_coll *coll, const struct mk_scan *what,
+                            enum mk_read_kind kind, struct call **done) {
     int rc = scan_check(coll, what);
     if (rc != MK_OK)
         return rc;

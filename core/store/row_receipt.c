@@ -61,7 +61,8 @@ static void pay(void *arg) {
     mk_receipt_pay(arg);
 }
 
-void mk_receipt_row(struct mk_ctx *c, const struct mk_stanza *s, const struct mk_coll *coll, const struct mk_value *key) {
+void mk_receipt_row(struct mk_ctx *c, const struct mk_stanza *s, const struct mk_coll *coll,
+                    const struct mk_value *key) {
     struct mk_stanza *stanza = (struct mk_stanza *)s;
     struct row_receipt *r = xcalloc(1, sizeof *r);
     atomic_init(&r->base.holds, 1);

@@ -14,14 +14,14 @@ struct mk_coll {
     const struct mk_col_decl *cols; /* rows of our own stride */
     const struct mk_index_decl *indexes;
     uint32_t col_count, index_count;
-    struct mk_coll_key *keys;       /* [0] the collection's, [n] of index n - 1 */
-    uint64_t in_key;                /* bit i: column i is in one of them */
+    struct mk_coll_key *keys; /* [0] the collection's, [n] of index n - 1 */
+    uint64_t in_key;          /* bit i: column i is in one of them */
     unsigned number;
-    unsigned backend;               /* number of its queue in each worker */
+    unsigned backend; /* number of its queue in each worker */
     const struct mk_backend *service;
     const struct instance *provider;
-    void *data;                     /* the backend's */
-    int ttl_col;                    /* -1: none */
+    void *data;  /* the backend's */
+    int ttl_col; /* -1: none */
 };
 
 struct worker;
@@ -34,9 +34,9 @@ struct mk_coll *store_define(const struct mk_coll_decl *decl, const struct insta
 void store_clear(void);
 
 struct store_config {
-    int64_t queue;         /* writes that may wait, a worker and backend */
-    int64_t commit_rows;   /* most rows of one commit */
-    int64_t retry;         /* ms before a failed commit is tried again, doubling to 30 s */
+    int64_t queue;       /* writes that may wait, a worker and backend */
+    int64_t commit_rows; /* most rows of one commit */
+    int64_t retry;       /* ms before a failed commit is tried again, doubling to 30 s */
 };
 void store_setup(const struct store_config *config); /* before the workers start; without it 10000, 256, 500 */
 int store_worker_start(struct worker *w);

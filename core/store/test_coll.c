@@ -26,11 +26,14 @@ static struct plugin no_backend = { .name = "ping" };
 static const struct instance one = { .plugin = &plugin }, two = { .plugin = &plugin }, none = { .plugin = &no_backend };
 
 static const struct mk_col_decl cols[] = {
-    { "stamp", MK_C_TIME, MK_COL_SORT, "" },       { "owner", MK_C_JID, MK_COL_PARTITION, "" },
-    { "body", MK_C_TEXT, MK_COL_TEXT_SEARCH, "" }, { "room", MK_C_TEXT, MK_COL_PARTITION, "" },
+    { "stamp", MK_C_TIME, MK_COL_SORT, "" },
+    { "owner", MK_C_JID, MK_COL_PARTITION, "" },
+    { "body", MK_C_TEXT, MK_COL_TEXT_SEARCH, "" },
+    { "room", MK_C_TEXT, MK_COL_PARTITION, "" },
     { "until", MK_C_TIME, MK_COL_TTL | MK_COL_NULL, "" },
 };
-static const struct mk_index_decl indexes[] = { { "by_room", " room ,owner", NULL }, { "all", "stamp", "body, owner" } };
+static const struct mk_index_decl indexes[] = { { "by_room", " room ,owner", NULL },
+                                                { "all", "stamp", "body, owner" } };
 
 static struct mk_coll_decl good(void) {
     return (struct mk_coll_decl){ "things", 1, 0, 0, 0, MK_TABLE(cols), MK_TABLE(indexes), "" };
@@ -124,7 +127,18 @@ static void numbers_have_no_gaps(void) {
 }
 
 static void names_are_snakes(void) {
-    static const char *const bad[] = { "",  "A",   "1a",  "a-b", "_a", "a_", "a__b", "a b", "\xc3\xa4", "a\"", "'", NULL,
+    static const char *const bad[] = { "",
+                                       "A",
+                                       "1a",
+                                       "a-b",
+                                       "_a",
+                                       "a_",
+                                       "a__b",
+                                       "a b",
+                                       "\xc3\xa4",
+                                       "a\"",
+                                       "'",
+                                       NULL,
                                        "abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvw" };
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         struct mk_coll_decl decl = good();

@@ -11,6 +11,9 @@
 #include "util/mem.h"
 #include "xml/stanza.h"
 #include <semaphore.h>
+#include <unistd.h>
+
+static char log_path[] = "/tmp/meerkat-queue-log-XXXXXX";
 
 /* ---- a backend ---------------------------------------------------------------------------------------------------- */
 
@@ -18,7 +21,7 @@ static struct {
     struct mk_op *commit_op; /* being made */
     struct mk_commit *commit;
     unsigned commits, reads;
-    struct mk_op *read_op;
+    bool broken; /* reads fail */
 } fake;
 
 static int fake_define(const void *inst, struct mk_coll *coll, struct mk_err *err) {
@@ -27,6 +30,11 @@ static int fake_define(const void *inst, struct mk_coll *coll, struct mk_err *er
 }
 static void fake_read(struct mk_op *op, struct mk_read *read) {
     fake.reads++;
+    if (fake.broken) {
+        mk_op_explain(op, "%s is gone", "the disk");
+        mk_op_done(op, MK_E_BACKEND);
+        return;
+    }
     if (read->kind != MK_R_COUNT)
         read->rows = mk_rows_new(op, read->coll);
     mk_op_done(op, read->kind == MK_R_GET ? MK_E_NOTFOUND : MK_OK);
@@ -441,6 +449,37 @@ static void a_reader_may_give_up(void) {
     on_worker(give_up_reading, 100, 10);
 }
 
+static unsigned count_in_log(const char *words) {
+    char text[2048] = "";
+    unsigned n = 0;
+    FILE *f = fopen(log_path, "re");
+    if (f) {
+        text[fread(text, 1, sizeof text - 1, f)] = '\0';
+        fclose(f);
+    }
+    for (const char *at = text; (at = strstr(at, words)) != NULL; at++)
+        n++;
+    return n;
+}
+
+static void break_reads(struct worker *w) {
+    struct call a = { "a", 1, 0, 0, 0, 0 };
+    (void)w;
+    fake.broken = true;
+    for (int i = 0; i < 3; i++) {
+        start(get_fiber, &a);
+        CHECK_INT(a.rc, MK_E_BACKEND);
+    }
+    CHECK_INT(count_in_log("fake can't read: the disk is gone"), 1);
+    fake.broken = false;
+    start(get_fiber, &a);
+    CHECK_INT(a.rc, MK_E_NOTFOUND);
+    CHECK_INT(count_in_log("fake reads again"), 1);
+}
+static void an_outage_is_said_once(void) {
+    on_worker(break_reads, 100, 10);
+}
+
 /* ---- the end -------------------------------------------------------------------------------------------------------- */
 
 static struct owed left_over;
@@ -489,10 +528,15 @@ static void a_commit_may_outlive_its_worker(void) {
 }
 
 int main(void) {
-    log_setup(&(struct log_config){ LOG_TEXT, "/dev/null", 7 });
-    return CHECK_RUN(T(what_is_written_in_one_turn_is_one_commit), T(what_came_meanwhile_is_the_next_commit),
-                     T(a_failed_commit_is_tried_again_in_order), T(a_writer_may_give_up), T(a_batch_is_not_cut),
-                     T(an_add_brings_its_number), T(a_full_queue_refuses), T(bytes_are_bounded_too),
-                     T(reads_wait_for_writes_of_their_partition), T(index_reads_wait_as_far_as_they_must),
-                     T(a_reader_may_give_up), T(what_was_not_stored_is_not_paid), T(a_commit_may_outlive_its_worker));
+    int fd = mkstemp(log_path);
+    log_setup(&(struct log_config){ LOG_TEXT, log_path, 7 });
+    int failed = CHECK_RUN(T(what_is_written_in_one_turn_is_one_commit), T(what_came_meanwhile_is_the_next_commit),
+                           T(a_failed_commit_is_tried_again_in_order), T(a_writer_may_give_up), T(a_batch_is_not_cut),
+                           T(an_add_brings_its_number), T(a_full_queue_refuses), T(bytes_are_bounded_too),
+                           T(reads_wait_for_writes_of_their_partition), T(index_reads_wait_as_far_as_they_must),
+                           T(a_reader_may_give_up), T(an_outage_is_said_once), T(what_was_not_stored_is_not_paid),
+                           T(a_commit_may_outlive_its_worker));
+    close(fd);
+    unlink(log_path);
+    return failed;
 }

@@ -17,19 +17,20 @@ static void fake_read(struct mk_op *op, struct mk_read *read) {
 static void fake_commit(struct mk_op *op, struct mk_commit *commit) {
     (void)op, (void)commit;
 }
-static const struct mk_backend_ops fake_ops = { sizeof(struct mk_backend_ops), MK_CAP_TEXT_SEARCH, fake_define, fake_read,
-                                                fake_commit };
+static const struct mk_backend_ops fake_ops = { sizeof(struct mk_backend_ops), MK_CAP_TEXT_SEARCH, fake_define,
+                                                fake_read, fake_commit };
 static const struct mk_provide_decl provides[] = { MK_PROVIDE(mk_backend, 1, 0, &fake_ops, "") };
 static struct plugin plugin = { .name = "fake", .d = { .provides = MK_TABLE(provides) } };
 static const struct instance backend = { .plugin = &plugin };
 
 enum { OWNER, ROOM, ID, BODY, DATA, FLAG, COUNT };
 static const struct mk_col_decl cols[] = {
-    { "owner", MK_C_JID, MK_COL_PARTITION, "" },  { "room", MK_C_TEXT, MK_COL_PARTITION, "" },
-    { "id", MK_C_INT, MK_COL_SORT, "" },          { "body", MK_C_TEXT, MK_COL_TEXT_SEARCH | MK_COL_NULL, "" },
-    { "data", MK_C_BYTES, MK_COL_NULL, "" },      { "flag", MK_C_BOOL, 0, "" },
+    { "owner", MK_C_JID, MK_COL_PARTITION, "" }, { "room", MK_C_TEXT, MK_COL_PARTITION, "" },
+    { "id", MK_C_INT, MK_COL_SORT, "" },         { "body", MK_C_TEXT, MK_COL_TEXT_SEARCH | MK_COL_NULL, "" },
+    { "data", MK_C_BYTES, MK_COL_NULL, "" },     { "flag", MK_C_BOOL, 0, "" },
 };
-static const struct mk_index_decl indexes[] = { { "by_room", "room", "owner, id" }, { "rest", "id, room, owner", NULL } };
+static const struct mk_index_decl indexes[] = { { "by_room", "room", "owner, id" },
+                                                { "rest", "id, room, owner", NULL } };
 static const struct mk_coll_decl decl = { "things", 1, 0, 0, 0, MK_TABLE(cols), MK_TABLE(indexes), "" };
 
 static struct arena arena;
@@ -100,8 +101,8 @@ static void lengths_are_bounded(void) {
 static void copies_stand_alone(void) {
     begin();
     char text[] = "text", bytes[] = { 1, 0, 2 };
-    struct mk_value from[] = { row[OWNER],  mk_v_text(text), mk_v_bytes(bytes, 3), mk_v_null(), mk_v_bool(true),
-                               mk_v_bytes(NULL, 0) };
+    struct mk_value from[] = { row[OWNER],  mk_v_text(text), mk_v_bytes(bytes, 3),
+                               mk_v_null(), mk_v_bool(true), mk_v_bytes(NULL, 0) };
     from[4].u.i = 77;
     size_t size = values_size(from, 6);
     char *memory = xmalloc(size), *at = memory;
@@ -125,8 +126,8 @@ static void scans_are_checked_and_copied(void) {
     struct mk_value lo[] = { row[OWNER], mk_v_int(3) };
     struct mk_filter filters[] = { { BODY, 0, mk_v_null() }, { DATA, 0, mk_v_bytes("q", 1) } };
     struct mk_scan *s = MK_SCAN(.index = 1, .partition = &row[ROOM], .lo = lo, .lo_count = 2, .hi = lo, .hi_count = 1,
-                                .filters = filters, .filter_count = 2, .search = "words", .search_col = BODY, .limit = 9,
-                                .flags = MK_SCAN_HI_OPEN);
+                                .filters = filters, .filter_count = 2, .search = "words", .search_col = BODY,
+                                .limit = 9, .flags = MK_SCAN_HI_OPEN);
     CHECK_INT(scan_check(coll, s), 0);
     size_t size = scan_size(coll, s);
     char *memory = xmalloc(size), *at = memory;
@@ -222,6 +223,7 @@ static void rows_give_what_was_put(void) {
 }
 
 int main(void) {
-    return CHECK_RUN(T(rows_are_checked), T(lengths_are_bounded), T(copies_stand_alone), T(scans_are_checked_and_copied),
-                     T(a_shorter_scan_is_read_as_far_as_it_goes), T(partitions_have_one_hash), T(rows_give_what_was_put));
+    return CHECK_RUN(T(rows_are_checked), T(lengths_are_bounded), T(copies_stand_alone),
+                     T(scans_are_checked_and_copied), T(a_shorter_scan_is_read_as_far_as_it_goes),
+                     T(partitions_have_one_hash), T(rows_give_what_was_put));
 }

@@ -31,7 +31,8 @@ static void free_all(struct change *ch) {
 }
 
 /* Queues the changes from FIRST on, which must be COUNT, and waits for their result. */
-MK_SUSPENDS static int run(struct mk_ctx *c, struct change *first, uint32_t count, const char *method, int64_t *number) {
+MK_SUSPENDS static int run(struct mk_ctx *c, struct change *first, uint32_t count, const char *method,
+                           int64_t *number) {
     struct call call = { queue_of(c->worker, first->x.coll), first, false };
     size_t bytes = 0;
     for (struct change *ch = first; ch; ch = ch->next)

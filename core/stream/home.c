@@ -147,12 +147,14 @@ static void login_over(struct mk_stream *st) {
     st->login = NULL;
 }
 
-static void bind_resource(struct mk_ctx *c, struct mk_stream *st, const struct mk_stanza *iq, const struct mk_elem *bind) {
+MK_SUSPENDS static void bind_resource(struct mk_ctx *c, struct mk_stream *st, const struct mk_stanza *iq,
+                          const struct mk_elem *bind) {
     const char *wanted = mk_text(c, mk_elem_child(bind, "resource", NS_BIND));
     const struct mk_jid *bare = st->account->entity.jid, *full = NULL;
     struct mk_view resource = { "", 0 };
     if (*wanted) {
-        if (mk_jid_make(c, mk_jid_local(bare), mk_jid_domain(bare), (struct mk_view){ wanted, strlen(wanted) }, &full)) {
+        if (mk_jid_make(c, mk_jid_local(bare), mk_jid_domain(bare), (struct mk_view){ wanted, strlen(wanted) },
+                        &full)) {
             refuse_bind(c, iq, "bad-request");
             return;
         }
@@ -170,7 +172,7 @@ static void bind_resource(struct mk_ctx *c, struct mk_stream *st, const struct m
     login_over(st);
 }
 
-static void unbound_element(struct mk_ctx *c, struct mk_stream *st, const struct mk_stanza *s) {
+MK_SUSPENDS static void unbound_element(struct mk_ctx *c, struct mk_stream *st, const struct mk_stanza *s) {
     const struct nonza_entry *row = nonza_row(st, s);
     if (row) {
         c->inst = row->inst;
@@ -239,7 +241,7 @@ static bool answered(struct mk_ctx *c, struct mk_stream *st, struct mk_stanza *s
     return cond != NULL;
 }
 
-static void session_stanza(struct mk_ctx *c, struct mk_stream *st, struct mk_stanza *s) {
+MK_SUSPENDS static void session_stanza(struct mk_ctx *c, struct mk_stream *st, struct mk_stanza *s) {
     struct mk_session *session = st->session;
     if (!good_from(session, s)) {
         stream_error(st, "invalid-from", NULL);
@@ -266,7 +268,7 @@ static void session_nonza(struct mk_ctx *c, struct mk_stream *st, const struct m
     row->row->fn(c, st, s);
 }
 
-static void element_turn(struct mk_ctx *c, struct mail *m) {
+MK_SUSPENDS static void element_turn(struct mk_ctx *c, struct mail *m) {
     struct inbound *in = container_of(m, struct inbound, mail);
     struct mk_stream *st = in->stream;
     c->stream = st;
@@ -394,8 +396,11 @@ int mk_stream_send(struct mk_ctx *c, struct mk_stream *st, struct mk_out *o) {
 }
 
 void mk_stream_fail(struct mk_ctx *c, struct mk_stream *st, const char *cond, const char *text, struct mk_out *app) {
-    const char *xml = app ? mk_text_of(c, out_bytes(app)) : NULL;
-    stream_fail(st, MK_CLOSED_BY_SERVER, cond, text, xml);
+    const struct mk_stanza *s = NULL;
+    if (app && mk_seal(app, &s) != 0)
+        mk_log(c, MK_ERROR, "the condition beside %s could not be built", cond);
+    stream_fail(st, MK_CLOSED_BY_SERVER, cond, text,
+                s ? mk_text_of(c, (struct mk_view){ s->wire, s->wire_len }) : NULL);
 }
 
 void mk_stream_lose(struct mk_ctx *c, struct mk_stream *st, const char *cond, const char *text) {

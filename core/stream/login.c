@@ -107,7 +107,7 @@ static bool read_data(struct mk_ctx *c, const struct mk_stanza *s, bool initial,
     return true;
 }
 
-static void sasl_go(struct mk_ctx *c, struct login *l, bool initial) {
+MK_SUSPENDS static void sasl_go(struct mk_ctx *c, struct login *l, bool initial) {
     const void *data;
     size_t len;
     if (!read_data(c, l->step, initial, &data, &len)) {
@@ -133,13 +133,14 @@ static void sasl_go(struct mk_ctx *c, struct login *l, bool initial) {
     buf_free(&out);
 }
 
-static void sasl_auth(struct mk_ctx *c, struct login *l) {
+MK_SUSPENDS static void sasl_auth(struct mk_ctx *c, struct login *l) {
     struct mk_stream *st = l->stream;
     if (login_needs_tls(st)) {
         sasl_fail(c, l, "encryption-required", NULL);
         return;
     }
-    const char *address = mk_text_of(c, (struct mk_view){ st->conn.address, strrchr(st->conn.address, ':') - st->conn.address });
+    const char *address =
+        mk_text_of(c, (struct mk_view){ st->conn.address, strrchr(st->conn.address, ':') - st->conn.address });
     struct sasl_env env = { st->host, &st->conn, conn_is_secure(&st->conn), address };
     const char *mechanism = mk_attr(mk_root(l->step), "mechanism");
     sasl_over(l);
@@ -150,7 +151,7 @@ static void sasl_auth(struct mk_ctx *c, struct login *l) {
         sasl_fail(c, l, "invalid-mechanism", NULL);
 }
 
-static void sasl_element(struct mk_ctx *c, struct login *l) {
+MK_SUSPENDS static void sasl_element(struct mk_ctx *c, struct login *l) {
     const char *name = mk_elem_name(mk_root(l->step));
     if (strcmp(name, "auth") == 0)
         sasl_auth(c, l);
@@ -180,7 +181,7 @@ static const struct iq_entry *open_iq(const struct mk_stream *st, const struct m
     return entry && entry->row->flags & MK_UNAUTHED && entry->row->mode != MK_ASIDE ? entry : NULL;
 }
 
-static void step_turn(struct mk_ctx *c, struct mail *m) {
+MK_SUSPENDS static void step_turn(struct mk_ctx *c, struct mail *m) {
     struct login *l = container_of(m, struct login, mail);
     struct mk_stream *st = l->stream;
     c->stream = st;

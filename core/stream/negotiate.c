@@ -10,7 +10,6 @@
 
 static const char stream_ns[] = "http://etherx.jabber.org/streams";
 
-
 /* Our header.  TO is the client's `from`, or NULL. */
 void stream_send_header(struct mk_stream *st, const char *to) {
     struct mk_ctx c;
@@ -20,9 +19,7 @@ void stream_send_header(struct mk_stream *st, const char *to) {
                            "version='1.0' xml:lang='en'",
                            stream_ns, mk_random_id(&c));
     stream_write(st, text, strlen(text));
-    const struct {
-        const char *name, *value;
-    } attrs[] = { { "from", st->host ? st->host->name : NULL }, { "to", to } };
+    const struct { const char *name, *value; } attrs[] = { { "from", st->host ? st->host->name : NULL }, { "to", to } };
     for (unsigned i = 0; i < 2; i++) {
         if (!attrs[i].value)
             continue;

@@ -212,7 +212,7 @@ static size_t on_input(struct conn *c, const char *data, size_t len) {
     struct mk_stream *st = stream_of(c);
     size_t done = 0;
     stream_ref(st); /* an element may be the stream's last */
-    while (done < len && st->state != STREAM_ENDED && !(c->flags & CONN_PAUSED)) {
+    while (done < len && st->state != STREAM_ENDED && !(c->flags & (CONN_PAUSED | CONN_HANDSHAKE))) {
         size_t used = 0;
         const struct xml_limits *limits = st->account ? &stream_config.after : &stream_config.before;
         enum scan_result r = scan_next(&st->scan, limits, data + done, len - done, &used);
@@ -343,7 +343,8 @@ static void say_goodbye(struct mk_stream *st, const char *cond, const char *text
     buf_free(&b);
 }
 
-void stream_fail(struct mk_stream *st, enum mk_close_reason reason, const char *cond, const char *text, const char *app) {
+void stream_fail(struct mk_stream *st, enum mk_close_reason reason, const char *cond, const char *text,
+                 const char *app) {
     if (st->state == STREAM_ENDED)
         return;
     if (!(st->conn.flags & CONN_HANDSHAKE)) { /* nothing can be said inside a handshake */

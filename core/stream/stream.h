@@ -18,48 +18,48 @@ struct host;
 struct sasl;
 
 enum stream_state {
-    STREAM_HEADER,    /* waits for a stream header */
-    STREAM_FEATURES,  /* features sent, not authenticated */
-    STREAM_AUTHED,    /* authenticated, at home with its account; header and features follow */
-    STREAM_ENDED      /* our end tag is written; nothing more is read */
+    STREAM_HEADER,   /* waits for a stream header */
+    STREAM_FEATURES, /* features sent, not authenticated */
+    STREAM_AUTHED,   /* authenticated, at home with its account; header and features follow */
+    STREAM_ENDED     /* our end tag is written; nothing more is read */
 };
 enum {
-    STREAM_OPENED = 1,        /* our header is out: a stream error needs none before it */
-    STREAM_HELD_BY_TURN = 2,  /* one step of the login is being worked on */
+    STREAM_OPENED = 1,       /* our header is out: a stream error needs none before it */
+    STREAM_HELD_BY_TURN = 2, /* one step of the login is being worked on */
     STREAM_HELD_BY_MAILBOX = 4,
-    STREAM_MOVING = 8,        /* between two workers */
-    STREAM_LEFT = 16          /* the account was told that it ended */
+    STREAM_MOVING = 8, /* between two workers */
+    STREAM_LEFT = 16   /* the account was told that it ended */
 };
 
 /* What a stream needs until it is bound. */
 struct login {
-    struct mk_entity entity;  /* its turns before it is authenticated */
-    struct post move;         /* to the account's worker */
-    struct mail mail;         /* the one step at work */
+    struct mk_entity entity; /* its turns before it is authenticated */
+    struct post move;        /* to the account's worker */
+    struct mail mail;        /* the one step at work */
     struct mk_stanza *step;
     struct timer deadline;
     struct mk_stream *stream;
     struct sasl *sasl;
-    struct mk_jid *account;   /* once authenticated, bare */
+    struct mk_jid *account; /* once authenticated, bare */
     unsigned failures;
     bool direct_tls;
-    bool stepping;            /* holds a reference of the stream */
+    bool stepping; /* holds a reference of the stream */
 };
 
 struct mk_stream {
     struct conn conn;
-    struct list link;             /* in the worker's streams */
+    struct list link; /* in the worker's streams */
     struct scan scan;
-    const struct host *host;      /* NULL before the header */
-    struct mk_session *session;   /* NULL before it is bound, and after it left */
-    struct account *account;      /* of this worker, once authenticated; kept in memory by session or mail */
-    struct login *login;          /* NULL once bound */
-    char *lang;                   /* xml:lang of the header, NULL if none */
-    char *prefixes;               /* extra declarations of the header, NULL if none: see parser.h */
-    struct list unpaid_link;      /* in the worker's list of those with UNPAID */
-    struct mk_receipt **unpaid;   /* receipts of messages written for this client and not yet in its socket */
+    const struct host *host;    /* NULL before the header */
+    struct mk_session *session; /* NULL before it is bound, and after it left */
+    struct account *account;    /* of this worker, once authenticated; kept in memory by session or mail */
+    struct login *login;        /* NULL once bound */
+    char *lang;                 /* xml:lang of the header, NULL if none */
+    char *prefixes;             /* extra declarations of the header, NULL if none: see parser.h */
+    struct list unpaid_link;    /* in the worker's list of those with UNPAID */
+    struct mk_receipt **unpaid; /* receipts of messages written for this client and not yet in its socket */
     uint16_t unpaid_count, unpaid_cap;
-    uint32_t refs;                /* mails that name it, and itself while its connection lives */
+    uint32_t refs; /* mails that name it, and itself while its connection lives */
     uint8_t state, flags;
 };
 
@@ -68,7 +68,7 @@ struct stream_config {
     int64_t login_ms;                /* deadline from accept to bound */
     int64_t idle_s;                  /* XEP-0478, 0: not said */
     int64_t sasl_tries;
-    int64_t out_bytes;               /* most output queued for one client */
+    int64_t out_bytes; /* most output queued for one client */
 };
 void stream_setup(const struct stream_config *config);
 
@@ -106,7 +106,8 @@ void stream_hold(struct mk_stream *st, bool hold);
 
 /* Ends the stream with a stream error.  APP is XML or NULL.  A session it has ends too, for REASON; with
  * MK_CLOSED_LOST it may be resumed. */
-void stream_fail(struct mk_stream *st, enum mk_close_reason reason, const char *cond, const char *text, const char *app);
+void stream_fail(struct mk_stream *st, enum mk_close_reason reason, const char *cond, const char *text,
+                 const char *app);
 /* The same for what the client did wrong. */
 void stream_error(struct mk_stream *st, const char *cond, const char *text);
 void stream_pause(struct mk_stream *st, unsigned why);

@@ -15,11 +15,17 @@ struct offline {
 struct account {
     int64_t count, counted_ms;
     int64_t last_id, delivered_id; /* the newest stored since the account is in memory; the newest delivered */
+    uint64_t taker;                /* number of the session that messages are being delivered to, 0: none */
     bool counted;
 };
 
+struct session {
+    const struct mk_stanza *last; /* OWNED; of what was delivered.  More follows when its receipt is paid */
+    bool takes;                   /* it was available, with a priority not negative, when it last spoke of it */
+};
+
 enum { SLOT_SESSION, SLOT_ACCOUNT };
-enum { TIMER_KEEP };
+enum { TIMER_KEEP, TIMER_MORE };
 enum { M_STORED, M_DELIVERED, M_REFUSED };
 enum { COL_OWNER, COL_ID, COL_STANZA, COL_EXPIRES, COL_COUNT };
 
@@ -27,8 +33,8 @@ enum { COL_OWNER, COL_ID, COL_STANZA, COL_EXPIRES, COL_COUNT };
 enum { RECOUNT_MS = 60000 };
 /* After a message the account stays in memory, so that the next one need not count. */
 enum { KEEP_MS = 60000 };
-/* Messages read at once when they are delivered. */
-enum { PAGE = 100 };
+/* Messages read at once, and bytes delivered at once: a client is not to drown in what waited for it. */
+enum { PAGE = 100, BURST = 32 * 1024, MORE_MS = 50, DETACHED_MS = 1000 };
 
 static struct account *self(struct mk_ctx *c) {
     return mk_self_slot(c, SLOT_ACCOUNT);
@@ -159,8 +165,11 @@ static int restore(struct mk_ctx *c, const struct mk_row *row, const struct mk_s
     return mk_seal(o, out);
 }
 
-/* The row goes once the message has reached the client, or a place that survives a crash as the row does. */
-static void deliver(struct mk_ctx *c, struct mk_session *session, const struct mk_row *row) {
+/*
+ * The row goes once the message has reached the client, or a place that survives a crash as the row does.  NULL if the
+ * row holds no stanza.
+ */
+static const struct mk_stanza *deliver(struct mk_ctx *c, struct mk_session *session, const struct mk_row *row) {
     const struct offline *me = mk_inst(c);
     const struct mk_value key[] = { mk_v_jid(mk_self(c)), mk_v_int(mk_row_int(row, COL_ID)) };
     const struct mk_stanza *s;
@@ -168,46 +177,125 @@ static void deliver(struct mk_ctx *c, struct mk_session *session, const struct m
         mk_receipt_row(c, s, me->messages, key);
         mk_session_send(c, session, s, NULL);
         mk_count(c, M_DELIVERED, 1);
-        return;
+        return s;
     }
     mk_log(c, MK_ERROR, "a stored message is no stanza and is dropped");
     if (mk_del_later(c, me->messages, key) != MK_OK)
         mk_log(c, MK_WARNING, "it stays stored for now");
+    return NULL;
 }
 
-/* What was delivered before may still be stored, for it is not acknowledged yet: only what came later is read. */
-MK_SUSPENDS static void deliver_all(struct mk_ctx *c, struct mk_session *session) {
+static struct session *session_of(struct mk_ctx *c, struct mk_session *s) {
+    return mk_session_slot(c, s, SLOT_SESSION);
+}
+
+static void forget_last(struct session *x) {
+    if (x->last)
+        mk_release(x->last);
+    x->last = NULL;
+}
+
+static void fini_session(void *slot) {
+    forget_last(slot);
+}
+
+/* The next that were not delivered.  What was may still be stored, for its receipt is not paid. */
+MK_SUSPENDS static int read_page(struct mk_ctx *c, const struct account *a, const struct mk_rows **rows) {
     const struct offline *me = mk_inst(c);
-    struct account *a = self(c);
-    struct mk_value owner = mk_v_jid(mk_self(c));
-    const struct mk_rows *rows;
-    size_t n;
-    do {
-        struct mk_value after = mk_v_int(a->delivered_id);
-        int rc = mk_scan(
-            c, me->messages,
-            MK_SCAN(.partition = &owner, .lo = &after, .lo_count = 1, .flags = MK_SCAN_LO_OPEN, .limit = PAGE), &rows);
-        if (rc != MK_OK)
-            return;
-        n = mk_rows_count(rows);
-        for (size_t i = 0; i < n; i++) {
-            a->delivered_id = mk_row_int(mk_rows_at(rows, i), COL_ID);
-            deliver(c, session, mk_rows_at(rows, i));
-        }
-    } while (n == PAGE);
-    a->count = 0;
-    a->counted = true;
+    struct mk_value owner = mk_v_jid(mk_self(c)), after = mk_v_int(a->delivered_id);
+    return mk_scan(c, me->messages,
+                   MK_SCAN(.partition = &owner, .lo = &after, .lo_count = 1, .flags = MK_SCAN_LO_OPEN, .limit = PAGE),
+                   rows);
 }
 
-/* The session's byte says whether it took part in delivery when it last spoke: available, priority not negative. */
+/* Delivers of ROWS what makes a burst.  Returns how many; the last one in X->LAST. */
+static size_t deliver_some(struct mk_ctx *c, struct mk_session *session, struct session *x,
+                           const struct mk_rows *rows) {
+    struct account *a = self(c);
+    const struct mk_stanza *last = NULL;
+    size_t bytes = 0, i = 0;
+    for (; i < mk_rows_count(rows) && bytes < BURST; i++) {
+        const struct mk_stanza *s = deliver(c, session, mk_rows_at(rows, i));
+        a->delivered_id = mk_row_int(mk_rows_at(rows, i), COL_ID);
+        last = s ? s : last;
+        bytes += s ? mk_stanza_size(s) : 0;
+    }
+    a->count = a->count > (int64_t)i ? a->count - (int64_t)i : 0;
+    forget_last(x);
+    x->last = last ? mk_keep(last) : NULL;
+    return i;
+}
+
+MK_SUSPENDS static void go_on(struct mk_ctx *c, struct mk_session *session) {
+    struct account *a = self(c);
+    struct session *x = session_of(c, session);
+    const struct mk_rows *rows;
+    if (read_page(c, a, &rows) != MK_OK) {
+        a->taker = 0;
+        return;
+    }
+    size_t read = mk_rows_count(rows), done = deliver_some(c, session, x, rows);
+    if (done == read && read < PAGE) {
+        a->taker = 0;
+        a->count = 0;
+        a->counted = true;
+        forget_last(x);
+    } else {
+        mk_timer_start(c, session, TIMER_MORE, MORE_MS);
+    }
+}
+
+/* One session takes all that waits: it would be torn apart otherwise. */
+MK_SUSPENDS static void begin(struct mk_ctx *c, struct mk_session *session) {
+    struct account *a = self(c);
+    if (a->taker)
+        return;
+    a->taker = mk_session_number(session);
+    go_on(c, session);
+}
+
+/* SESSION takes no more: what it did not get goes to another, if there is one. */
+MK_SUSPENDS static void end(struct mk_ctx *c, struct mk_session *session) {
+    struct account *a = self(c);
+    session_of(c, session)->takes = false;
+    if (a->taker != mk_session_number(session))
+        return;
+    a->taker = 0;
+    forget_last(session_of(c, session));
+    for (struct mk_session *s = NULL; (s = mk_session_next(c, s)) != NULL && !a->taker;)
+        if (session_of(c, s)->takes)
+            begin(c, s);
+}
+
+MK_SUSPENDS static void on_more_time(struct mk_ctx *c, struct mk_session *session) {
+    struct session *x = session_of(c, session);
+    if (self(c)->taker != mk_session_number(session))
+        return;
+    struct mk_receipt *unpaid = x->last ? mk_receipt_hold(x->last) : NULL;
+    bool connected = mk_session_is_connected(session);
+    mk_receipt_pay(unpaid);
+    if (unpaid || !connected)
+        mk_timer_start(c, session, TIMER_MORE, connected ? MORE_MS : DETACHED_MS);
+    else
+        go_on(c, session);
+}
+
 MK_SUSPENDS static enum mk_flow on_available(struct mk_ctx *c, struct mk_ev_stanza *ev) {
-    uint8_t *was = mk_session_slot(c, ev->session, SLOT_SESSION);
+    struct session *x = session_of(c, ev->session);
     if (mk_stanza_to(ev->stanza))
         return MK_NEXT;
-    bool is = mk_session_is_available(ev->session) && mk_session_priority(ev->session) >= 0;
-    if (is && !*was)
-        deliver_all(c, ev->session);
-    *was = is;
+    bool takes = mk_session_is_available(ev->session) && mk_session_priority(ev->session) >= 0;
+    if (takes && !x->takes) {
+        x->takes = true;
+        begin(c, ev->session);
+    } else if (!takes && x->takes) {
+        end(c, ev->session);
+    }
+    return MK_NEXT;
+}
+
+MK_SUSPENDS static enum mk_flow on_session_closed(struct mk_ctx *c, struct mk_ev_session *ev) {
+    end(c, ev->session);
     return MK_NEXT;
 }
 
@@ -265,14 +353,16 @@ static const struct mk_coll_decl collections[] = {
 static const struct mk_hook_decl hooks[] = {
     MK_ON(user_offline_message, MK_ORDER_OFFLINE, MK_SERIAL, on_offline_message),
     MK_ON(user_send_presence, MK_ORDER_AVAILABLE, MK_SERIAL, on_available),
+    MK_ON(session_closed, MK_ORDER_SESSION, MK_SERIAL, on_session_closed),
     MK_ON(account_removed, 50, MK_SERIAL, on_account_removed),
 };
 static const struct mk_slot_decl slots[] = {
-    [SLOT_SESSION] = { "takes", MK_ON_SESSION, sizeof(uint8_t), NULL, NULL },
-    [SLOT_ACCOUNT] = { "count", MK_ON_ACCOUNT, sizeof(struct account), NULL, NULL },
+    [SLOT_SESSION] = { "session", MK_ON_SESSION, sizeof(struct session), NULL, fini_session },
+    [SLOT_ACCOUNT] = { "account", MK_ON_ACCOUNT, sizeof(struct account), NULL, NULL },
 };
 static const struct mk_timer_decl timers[] = {
     [TIMER_KEEP] = { "keep", MK_ON_ACCOUNT, MK_INLINE, on_keep_over },
+    [TIMER_MORE] = { "more", MK_ON_SESSION, MK_SERIAL, on_more_time },
 };
 static const struct mk_metric_decl metrics[] = {
     [M_STORED] = { "stored", MK_COUNTER, 0, "messages", "Messages stored for accounts that were away." },

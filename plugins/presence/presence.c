@@ -14,9 +14,9 @@ struct presence {
     const struct mk_roster *roster;
 };
 
-/* LAST is NULL while the session is not available. */
+/* LAST is what it announced, as XML, NULL while it is not available: text, since every idle session keeps one. */
 struct session {
-    const struct mk_stanza *last;
+    char *last;
     struct directed directed;
 };
 
@@ -33,8 +33,7 @@ static struct session *slot(struct mk_ctx *c, struct mk_session *s) {
 }
 
 static void forget_last(struct session *x) {
-    if (x->last)
-        mk_release(x->last);
+    mk_free(x->last);
     x->last = NULL;
 }
 
@@ -75,14 +74,28 @@ static bool read_priority(struct mk_ctx *c, const struct mk_stanza *s, int *prio
 }
 
 /* A copy of presence S that says when it was sent, for those who come later.  OWNED, or NULL. */
-static const struct mk_stanza *keep(struct mk_ctx *c, const struct mk_stanza *s) {
+static char *keep(struct mk_ctx *c, const struct mk_stanza *s) {
     const struct mk_stanza *stamped;
     struct mk_out *o = mk_derive(c, s, "urn:xmpp:delay");
     mk_put_delay(o, mk_stanza_from(s), mk_now(c));
     int rc = mk_seal(o, &stamped);
+    if (rc != MK_OK) {
+        mk_log(c, MK_ERROR, "a presence can't be kept: %s", mk_strerror(rc));
+        return NULL;
+    }
+    struct mk_view xml = mk_stanza_xml(c, stamped);
+    return memcpy(mk_malloc(xml.len + 1), xml.s, xml.len);
+}
+
+/* The same as a stanza again; NULL if nothing is kept. */
+static const struct mk_stanza *last_of(struct mk_ctx *c, const struct session *x) {
+    const struct mk_stanza *s;
+    if (!x->last)
+        return NULL;
+    int rc = mk_stanza_read(c, (struct mk_view){ x->last, strlen(x->last) }, &s);
     if (rc == MK_OK)
-        return mk_keep(stamped);
-    mk_log(c, MK_ERROR, "a presence can't be kept: %s", mk_strerror(rc));
+        return s;
+    mk_log(c, MK_ERROR, "a kept presence can't be read: %s", mk_strerror(rc));
     return NULL;
 }
 
@@ -139,9 +152,11 @@ static void probe_contacts(struct mk_ctx *c, const struct people *p, const struc
 
 /* A session that has just become available sees the others. */
 static void show_own(struct mk_ctx *c, struct mk_session *session) {
-    for (struct mk_session *s = NULL; (s = mk_session_next(c, s)) != NULL;)
-        if (s != session && slot(c, s)->last)
-            mk_session_send(c, session, slot(c, s)->last, mk_session_jid(session));
+    for (struct mk_session *s = NULL; (s = mk_session_next(c, s)) != NULL;) {
+        const struct mk_stanza *last = s != session ? last_of(c, slot(c, s)) : NULL;
+        if (last)
+            mk_session_send(c, session, last, mk_session_jid(session));
+    }
 }
 
 /* ---- presence without `to` ------------------------------------------------------------------------------------------ */
@@ -254,9 +269,10 @@ MK_SUSPENDS static enum mk_flow on_probe(struct mk_ctx *c, struct mk_ev_stanza *
     bool answered = false;
     for (struct mk_session *s = NULL; (s = mk_session_next(c, s)) != NULL;) {
         struct session *x = slot(c, s);
-        if (!x->last || !(state & MK_SUB_FROM || directed_has(&x->directed, from)))
+        const struct mk_stanza *last = state & MK_SUB_FROM || directed_has(&x->directed, from) ? last_of(c, x) : NULL;
+        if (!last)
             continue;
-        mk_route(c, x->last, from);
+        mk_route(c, last, from);
         answered = true;
     }
     if (!answered && state & MK_SUB_FROM)
@@ -270,7 +286,7 @@ MK_SUSPENDS static enum mk_flow on_probe(struct mk_ctx *c, struct mk_ev_stanza *
 static enum mk_flow on_contact_changed(struct mk_ctx *c, struct mk_ev_contact *ev) {
     bool saw = ev->before & MK_SUB_FROM, now = ev->after & MK_SUB_FROM;
     for (struct mk_session *s = NULL; saw != now && (s = mk_session_next(c, s)) != NULL;) {
-        const struct mk_stanza *told = slot(c, s)->last;
+        const struct mk_stanza *told = last_of(c, slot(c, s));
         if (!told)
             continue;
         if (!now) {

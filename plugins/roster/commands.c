@@ -27,10 +27,9 @@ MK_SUSPENDS static int cmd_show(struct mk_ctx *c, const struct mk_args *args, st
     int rc = open_account(c, &r, result);
     if (rc != MK_OK)
         return rc;
-    for (uint32_t i = 0; i < r->count; i++) {
+    mk_result_next(result); /* a list, be it empty */
+    for (uint32_t i = 0; i < r->count; i++, mk_result_next(result)) {
         const struct mk_roster_item *item = r->items[i];
-        if (i)
-            mk_result_next(result);
         mk_result_text(result, "contact", mk_jid_text(item->jid));
         mk_result_text(result, "name", item->name ? item->name : "");
         mk_result_text(result, "groups", join_groups(c, item));

@@ -69,16 +69,11 @@ static const struct mk_stanza *push(struct mk_ctx *c, int64_t version, const str
     return NULL;
 }
 
-void roster_deliver(struct mk_ctx *c, uint8_t wanted, const struct mk_stanza *s, const struct mk_jid *to) {
-    for (struct mk_session *x = NULL; (x = mk_session_next(c, x)) != NULL;)
-        if (*roster_session(c, x) & wanted)
-            mk_session_send(c, x, s, to ? to : mk_session_jid(x));
-}
-
 static void push_all(struct mk_ctx *c, int64_t version, const struct contact *k, const struct mk_jid *jid) {
     const struct mk_stanza *s = push(c, version, k, jid);
-    if (s)
-        roster_deliver(c, SESSION_INTERESTED, s, NULL);
+    for (struct mk_session *x = NULL; s && (x = mk_session_next(c, x)) != NULL;)
+        if (*roster_session(c, x) & SESSION_INTERESTED)
+            mk_session_send(c, x, s, mk_session_jid(x));
 }
 
 void roster_push(struct mk_ctx *c, const struct contacts *r, const struct contact *k) {

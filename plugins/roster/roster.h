@@ -23,7 +23,6 @@ MK_SUSPENDS int roster_open(struct mk_ctx *c, struct contacts **out);
 void roster_forget(struct mk_ctx *c);
 
 uint8_t *roster_session(struct mk_ctx *c, struct mk_session *s);
-void roster_deliver(struct mk_ctx *c, uint8_t wanted, const struct mk_stanza *s, const struct mk_jid *to);
 
 /* Tells the interested sessions of a contact that changed, or was removed. */
 void roster_push(struct mk_ctx *c, const struct contacts *r, const struct contact *k);

@@ -79,13 +79,13 @@ static const char *request_text(struct mk_ctx *c, const struct mk_stanza *s, con
     return mk_text_of(c, mk_stanza_xml(c, s));
 }
 
+/*
+ * A request goes to who is available, the rest to who is interested (RFC 6121, 3.1.3 and 3.1.6); but those who are there
+ * and did not ask for the roster want to know too.
+ */
 static void deliver(struct mk_ctx *c, enum mk_type type, const struct mk_ev_stanza *ev) {
-    if (type != MK_TYPE_SUBSCRIBE) {
-        roster_deliver(c, SESSION_INTERESTED, ev->stanza, ev->to);
-        return;
-    }
     for (struct mk_session *s = NULL; (s = mk_session_next(c, s)) != NULL;)
-        if (mk_session_is_available(s))
+        if (mk_session_is_available(s) || (type != MK_TYPE_SUBSCRIBE && *roster_session(c, s) & SESSION_INTERESTED))
             mk_session_send(c, s, ev->stanza, ev->to);
 }
 

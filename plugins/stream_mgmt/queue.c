@@ -36,10 +36,10 @@ void queue_free(struct queue *q) {
     q->first = q->count = q->cap = 0;
 }
 
-bool queue_covers(const struct queue *q, uint32_t h, uint32_t *count) {
+bool queue_covers(const struct queue *q, uint32_t sent, uint32_t h, uint32_t *count) {
     uint32_t ahead = h - q->acked;
     *count = ahead > UINT32_MAX / 2 ? 0 : ahead; /* behind what it acknowledged before: nothing new */
-    return *count <= q->count;
+    return *count <= sent;
 }
 
 bool read_uint32(const char *text, uint32_t *out) {

@@ -35,18 +35,14 @@ struct queue {
 static inline struct unacked *queue_at(const struct queue *q, uint32_t i) {
     return &q->ring[(q->first + i) & (q->cap - 1)];
 }
-static inline uint32_t queue_sent(const struct queue *q) {
-    return q->acked + q->count;
-}
-
 /* Room for one more at the end, zeroed. */
 struct unacked *queue_push(struct queue *q);
 /* Takes the first out.  The caller has released what it owns. */
 void queue_pop(struct queue *q);
 void queue_free(struct queue *q);
 
-/* How many of the queue an ack of H acknowledges.  False: more than was sent. */
-bool queue_covers(const struct queue *q, uint32_t h, uint32_t *count);
+/* How many of the queue an ack of H acknowledges.  False: more than SENT, how many of it the client may know. */
+bool queue_covers(const struct queue *q, uint32_t sent, uint32_t h, uint32_t *count);
 
 /* Reads an xs:unsignedInt. */
 bool read_uint32(const char *text, uint32_t *out);

@@ -10,6 +10,8 @@
 enum { ACK_DELAY_MS = 1000 };
 /* A client that has just been sent a lot is given time to acknowledge before max_queue is held against it. */
 enum { GRACE_MS = 10000 };
+/* After a resumption no more than this is on its way at a time: what waits may be far more than a connection holds. */
+enum { WINDOW = 64 * 1024 };
 
 static uint32_t ms32(int64_t ms) {
     return ms > UINT32_MAX ? UINT32_MAX : (uint32_t)ms;
@@ -35,7 +37,7 @@ static void fini_session(void *slot) {
 /* ---- what the server says ------------------------------------------------------------------------------------------- */
 
 static void say(struct mk_ctx *c, struct mk_stream *st, struct mk_out *o) {
-    if (mk_stream_send(c, st, o) != MK_OK)
+    if (st && mk_stream_send(c, st, o) != MK_OK)
         mk_log(c, MK_ERROR, "an element of stream management was not sent");
 }
 
@@ -91,10 +93,30 @@ static bool is_over(struct mk_ctx *c, const struct managed *m) {
     return m->queue.count > me->max_queue && (m->detached || mk_now_ms(c) - queue_at(&m->queue, 0)->sent_ms > GRACE_MS);
 }
 
+/* Writes the next of the queue. */
+static void write_next(struct mk_ctx *c, struct mk_session *session, struct managed *m) {
+    const struct unacked *u = queue_at(&m->queue, m->written++);
+    mk_session_write(c, session, u->stanza, address_of(session, u));
+    m->in_flight += mk_stanza_size(u->stanza);
+    m->sent = m->written > m->sent ? m->written : m->sent;
+}
+
+/* After a resumption: as much as the window has room for.  An ack brings the rest. */
+static void catch_up(struct mk_ctx *c, struct mk_session *session, struct managed *m) {
+    while (m->written < m->queue.count) {
+        size_t size = mk_stanza_size(queue_at(&m->queue, m->written)->stanza);
+        if (m->in_flight && m->in_flight + size > WINDOW)
+            break;
+        write_next(c, session, m);
+    }
+    if (m->queue.count && !m->asked)
+        ask(c, session, m);
+}
+
 static void ask_in_time(struct mk_ctx *c, struct mk_session *session, struct managed *m) {
     const struct stream_mgmt *me = mk_inst(c);
     m->unasked++;
-    if (m->detached || m->asked)
+    if (m->asked)
         return;
     if (m->unasked >= me->ack_every)
         ask(c, session, m);
@@ -108,8 +130,10 @@ static enum mk_flow on_session_send(struct mk_ctx *c, struct mk_ev_send *ev) {
     if (!m)
         return MK_NEXT;
     enqueue(c, m, ev);
-    mk_session_write(c, ev->session, ev->stanza, ev->to);
-    ask_in_time(c, ev->session, m);
+    if (!m->detached && m->written == m->queue.count - 1) {
+        write_next(c, ev->session, m);
+        ask_in_time(c, ev->session, m);
+    }
     if (queue_at(&m->queue, m->queue.count - 1)->receipt && !mk_timer_runs(c, ev->session, TIMER_SPOOL))
         mk_timer_start(c, ev->session, TIMER_SPOOL, ms32(me->spool_after));
     if (is_over(c, m))
@@ -120,7 +144,7 @@ static enum mk_flow on_session_send(struct mk_ctx *c, struct mk_ev_send *ev) {
 /* Stanzas are on the way and no ack was asked for; or it was, and the client has had its time. */
 static void on_ack_time(struct mk_ctx *c, struct mk_session *session) {
     struct managed *m = *managed_of(c, session);
-    if (!m || m->detached || !m->queue.count)
+    if (!m || !mk_session_is_connected(session) || !m->queue.count)
         return;
     if (m->asked)
         mk_stream_lose(c, mk_session_stream(session), "connection-timeout", "You do not acknowledge stanzas.");
@@ -140,8 +164,8 @@ static void on_spool_time(struct mk_ctx *c, struct mk_session *session) {
 /* Takes what H acknowledges out of the queue.  False: ST was ended, for the client claims more than it was sent. */
 static bool acknowledge(struct mk_ctx *c, struct mk_stream *st, struct mk_session *session, struct managed *m,
                         uint32_t h) {
-    uint32_t count, sent = queue_sent(&m->queue);
-    if (!queue_covers(&m->queue, h, &count)) {
+    uint32_t count, sent = m->queue.acked + m->sent;
+    if (!queue_covers(&m->queue, m->sent, h, &count)) {
         struct mk_out *app = mk_nonza(c, "handled-count-too-high", NS_SM);
         mk_put_int(app, "h", h);
         mk_put_int(app, "send-count", sent);
@@ -169,7 +193,9 @@ static void on_a(struct mk_ctx *c, struct mk_stream *st, const struct mk_stanza 
     if (!acknowledge(c, st, session, m, h))
         return;
     m->asked = false;
-    if (m->queue.count)
+    if (m->written < m->queue.count)
+        catch_up(c, session, m);
+    else if (m->queue.count)
         mk_timer_start(c, session, TIMER_ACK, ACK_DELAY_MS);
     else
         mk_timer_stop(c, session, TIMER_ACK);
@@ -258,16 +284,8 @@ static void attach(struct mk_ctx *c, struct managed *m, struct mk_session *sessi
     mk_timer_stop(c, session, TIMER_ACK);
     mk_count(c, M_DETACHED, m->detached ? -1 : 0);
     m->detached = m->asked = false;
-    m->unasked = 0;
-}
-
-static void resend(struct mk_ctx *c, struct mk_session *session, struct managed *m) {
-    for (uint32_t i = 0; i < m->queue.count; i++) {
-        const struct unacked *u = queue_at(&m->queue, i);
-        mk_session_write(c, session, u->stanza, address_of(session, u));
-    }
-    if (m->queue.count)
-        ask(c, session, m);
+    m->unasked = m->written = 0;
+    m->in_flight = 0;
 }
 
 static void on_resume(struct mk_ctx *c, struct mk_stream *st, const struct mk_stanza *nonza) {
@@ -283,7 +301,7 @@ static void on_resume(struct mk_ctx *c, struct mk_stream *st, const struct mk_st
     mk_stream_resume(c, st, session);
     attach(c, m, session);
     say_resumed(c, st, session, m);
-    resend(c, session, m);
+    catch_up(c, session, m);
     mk_count(c, M_RESUMED, 1);
 }
 

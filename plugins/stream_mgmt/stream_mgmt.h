@@ -17,8 +17,11 @@ struct stream_mgmt {
 /* A session that enabled stream management. */
 struct managed {
     struct queue queue;
-    uint32_t unasked; /* stanzas sent since an ack was last asked for */
-    bool asked;       /* it was, and has not come yet */
+    uint32_t sent;      /* of the queue: written to some stream, so that the client may know them */
+    uint32_t written;   /* of the queue: written to the stream that there is; the rest is to follow */
+    uint64_t in_flight; /* bytes of those */
+    uint32_t unasked;   /* stanzas sent since an ack was last asked for */
+    bool asked;         /* it was, and has not come yet */
     bool resumable, detached;
     uint32_t resume_ms; /* how long it waits for its client */
     char id[48];        /* names it for <resume/> */

@@ -90,7 +90,11 @@ bool unacked_spool(struct mk_ctx *c, struct mk_session *session, struct managed 
 /* Of the first of the queue, whose row is not looked at. */
 static void drop(struct managed *m) {
     struct unacked *u = queue_at(&m->queue, 0);
-    m->queue.bytes -= mk_stanza_size(u->stanza);
+    size_t size = mk_stanza_size(u->stanza);
+    m->queue.bytes -= size;
+    m->in_flight -= m->written ? size : 0;
+    m->written -= m->written ? 1 : 0;
+    m->sent -= m->sent ? 1 : 0;
     mk_receipt_pay(u->receipt);
     mk_release(u->stanza);
     mk_jid_free(u->to);

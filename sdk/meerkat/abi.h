@@ -53,7 +53,7 @@
 #ifdef __cplusplus
 #define MK_SAME_(type, expr) (0 * sizeof(static_cast<type *>(&(expr))))
 #else
-#define MK_SAME_(type, expr) (0 * _Generic((expr), type: 1))
+#define MK_SAME_(type, expr) (0 * _Generic((expr), type : 1))
 #endif
 
 #define MK_MAGIC 0x4d4b504cu /* "MKPL" */
@@ -76,7 +76,8 @@ struct mk_table {
     const void *items;
     uint32_t count, stride;
 };
-#define MK_TABLE(a) { (a), sizeof(a) / sizeof((a)[0]), sizeof((a)[0]) }
+#define MK_TABLE(a)                                                                                                    \
+    { (a), sizeof(a) / sizeof((a)[0]), sizeof((a)[0]) }
 
 /* Objects of the server.  A plugin holds pointers to them and never looks inside. */
 struct mk_ctx;     /* the turn you are in: first argument of nearly everything */

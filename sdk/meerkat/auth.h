@@ -63,7 +63,8 @@ struct mk_auth {
 };
 
 MK_CALL1(mk_auth, exists, int, MK_E_UNSUPPORTED, const struct mk_jid *, account)
-MK_CALL3(mk_auth, scram, int, MK_E_UNSUPPORTED, const struct mk_jid *, account, uint32_t, hash, struct mk_scram_keys *, out)
+MK_CALL3(mk_auth, scram, int, MK_E_UNSUPPORTED, const struct mk_jid *, account, uint32_t, hash, struct mk_scram_keys *,
+         out)
 MK_CALL2(mk_auth, check_password, int, MK_E_UNSUPPORTED, const struct mk_jid *, account, const char *, password)
 MK_CALL2(mk_auth, set_password, int, MK_E_UNSUPPORTED, const struct mk_jid *, account, const char *, password)
 MK_CALL2(mk_auth, create, int, MK_E_UNSUPPORTED, const struct mk_jid *, account, const char *, password)
@@ -81,8 +82,10 @@ static inline uint32_t mk_auth_caps(const struct mk_auth *s) {
  * except mk_account_remove(), which then closes the sessions after the turn.
  */
 MK_EXPORT MK_SUSPENDS MK_MUST_CHECK int mk_account_exists(struct mk_ctx *c, const struct mk_jid *account);
-MK_EXPORT MK_SUSPENDS MK_MUST_CHECK int mk_account_create(struct mk_ctx *c, const struct mk_jid *account, const char *password);
-MK_EXPORT MK_SUSPENDS MK_MUST_CHECK int mk_account_set_password(struct mk_ctx *c, const struct mk_jid *account, const char *password);
+MK_EXPORT MK_SUSPENDS MK_MUST_CHECK int mk_account_create(struct mk_ctx *c, const struct mk_jid *account,
+                                                          const char *password);
+MK_EXPORT MK_SUSPENDS MK_MUST_CHECK int mk_account_set_password(struct mk_ctx *c, const struct mk_jid *account,
+                                                                const char *password);
 MK_EXPORT MK_SUSPENDS MK_MUST_CHECK int mk_account_remove(struct mk_ctx *c, const struct mk_jid *account);
 
 MK_END_DECLS

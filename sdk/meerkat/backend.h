@@ -38,18 +38,18 @@ enum mk_read_kind { MK_R_GET, MK_R_SCAN, MK_R_COUNT };
 struct mk_read {
     uint32_t kind, zero;
     const struct mk_coll *coll;
-    const struct mk_value *key;  /* get: all key columns */
-    const struct mk_scan *scan;  /* scan and count */
-    int64_t now;                 /* microseconds since 1970 */
-    struct mk_rows *rows;        /* result */
-    int64_t count;               /* result */
+    const struct mk_value *key; /* get: all key columns */
+    const struct mk_scan *scan; /* scan and count */
+    int64_t now;                /* microseconds since 1970 */
+    struct mk_rows *rows;       /* result */
+    int64_t count;              /* result */
 };
 
 enum mk_change_kind { MK_X_PUT, MK_X_PUT_IF, MK_X_ADD, MK_X_DEL, MK_X_DEL_RANGE };
 
 /* One write of a commit.  RC and NUMBER are results. */
 struct mk_change {
-    uint32_t kind, mode;           /* mode: mk_put_mode of MK_X_PUT */
+    uint32_t kind, mode; /* mode: mk_put_mode of MK_X_PUT */
     const struct mk_coll *coll;
     const struct mk_value *values; /* PUT, PUT_IF: the row; ADD, DEL: the key */
     const struct mk_scan *scan;    /* DEL_RANGE */

@@ -32,7 +32,8 @@ struct mk_cmd_decl {
     int (*run)(struct mk_ctx *c, const struct mk_args *args, struct mk_result *result);
 };
 
-/* The value of an argument, checked for its type; NULL, 0 or false if an optional one is absent. */
+/* The value of an argument, checked for its type; NULL, 0 or false if an optional one is absent.  As text a list is its
+ * items, one a line. */
 MK_EXPORT const char *mk_arg_text(const struct mk_args *args, const char *name);
 MK_EXPORT const struct mk_jid *mk_arg_jid(const struct mk_args *args, const char *name);
 MK_EXPORT int64_t mk_arg_int(const struct mk_args *args, const char *name);
@@ -41,7 +42,8 @@ MK_EXPORT bool mk_arg_has(const struct mk_args *args, const char *name);
 
 /*
  * Results: fields by name, as declared in .results.  mk_result_next() begins another row, for commands that answer a
- * list.  mk_result_say() adds a line for people.  mk_result_error() sets the sentence shown on failure and returns RC.
+ * list: call it once for each row, before or after it, or a list of one would look like a single answer.
+ * mk_result_say() adds a line for people.  mk_result_error() sets the sentence shown on failure and returns RC.
  */
 MK_EXPORT void mk_result_text(struct mk_result *r, const char *name, const char *value);
 MK_EXPORT void mk_result_int(struct mk_result *r, const char *name, int64_t value);
@@ -60,8 +62,9 @@ MK_EXPORT const struct mk_cmd_decl *mk_command_at(const struct mk_ctx *c, unsign
  * as the row says, and suspends until it answered.  The result is lent for the turn.  The caller has checked that who
  * asks may.  Any turn but the one the command is AT: that one would wait for itself (MK_E_INVALID).
  */
-MK_EXPORT MK_SUSPENDS MK_MUST_CHECK int mk_command_run(struct mk_ctx *c, const char *name, uint32_t count, const char *const *names,
-                                                       const char *const *values, const struct mk_result **out);
+MK_EXPORT MK_SUSPENDS MK_MUST_CHECK int mk_command_run(struct mk_ctx *c, const char *name, uint32_t count,
+                                                       const char *const *names, const char *const *values,
+                                                       const struct mk_result **out);
 
 /* Reading a result: rows, fields, the lines for people, the sentence of an error (NULL if none). */
 MK_EXPORT unsigned mk_result_rows(const struct mk_result *r);

@@ -40,10 +40,10 @@ struct mk_ev_send {
 };
 
 enum mk_close_reason {
-    MK_CLOSED_BY_CLIENT,  /* the client closed its stream */
-    MK_CLOSED_LOST,       /* the connection broke, or the client stopped answering */
-    MK_CLOSED_REPLACED,   /* another stream bound the same resource */
-    MK_CLOSED_BY_SERVER,  /* a stream error, a command of the operator */
+    MK_CLOSED_BY_CLIENT, /* the client closed its stream */
+    MK_CLOSED_LOST,      /* the connection broke, or the client stopped answering */
+    MK_CLOSED_REPLACED,  /* another stream bound the same resource */
+    MK_CLOSED_BY_SERVER, /* a stream error, a command of the operator */
     MK_CLOSED_SHUTDOWN
 };
 struct mk_ev_session {
@@ -76,6 +76,7 @@ struct mk_ev_contact {
     uint32_t before, after;
 };
 
+/* clang-format off */
 /*                name                   payload                  when, in whose turn, and what MK_STOP means          */
 #define MK_HOOKS(X)                                                                                                    \
     /* Account.  A stanza of one of its sessions, before it is routed; `from` is set.  Stop: it is not routed; you    \
@@ -124,6 +125,8 @@ struct mk_ev_contact {
     X(session_settled, struct mk_ev_session)                                                                           \
     /* Account.  Run by the plugin that keeps the roster, after the change is stored.  Stop is ignored. */             \
     X(contact_changed, struct mk_ev_contact)
+/* clang-format on */
+
 #define X(name, payload) typedef enum mk_flow mk_on_##name(struct mk_ctx *, payload *);
 MK_HOOKS(X)
 #undef X
@@ -152,7 +155,12 @@ struct mk_hook_decl {
     uint32_t mode;
     union mk_hook_fn fn;
 };
-#define MK_ON(hook, prio, mode, f) { MK_HOOK_##hook, (prio), (mode), { .hook = (f) } }
+#define MK_ON(hook, prio, mode, f)                                                                                     \
+    {                                                                                                                  \
+        MK_HOOK_##hook, (prio), (mode), {                                                                              \
+            .hook = (f)                                                                                                \
+        }                                                                                                              \
+    }
 
 /* ---- iq --------------------------------------------------------------------------------------------------------- */
 

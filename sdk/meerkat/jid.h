@@ -17,8 +17,8 @@ MK_BEGIN_DECLS
 MK_EXPORT MK_MUST_CHECK int mk_jid_parse(struct mk_ctx *c, struct mk_view text, const struct mk_jid **out);
 
 /* The same from parts; a part with len 0 is left out.  The domain may not be. */
-MK_EXPORT MK_MUST_CHECK int mk_jid_make(struct mk_ctx *c, struct mk_view local, struct mk_view domain, struct mk_view resource,
-                                        const struct mk_jid **out);
+MK_EXPORT MK_MUST_CHECK int mk_jid_make(struct mk_ctx *c, struct mk_view local, struct mk_view domain,
+                                        struct mk_view resource, const struct mk_jid **out);
 
 /* The whole JID, ended by NUL; lent as long as JID. */
 MK_EXPORT const char *mk_jid_text(const struct mk_jid *jid);

@@ -53,7 +53,10 @@ struct mk_opt_decl {
 #define MK_OPT_INT(T, m, dflt, min, max, flags, doc)                                                                   \
     { #m, MK_T_INT, offsetof(T, m) + MK_SAME_(int64_t, ((T *)0)->m), (flags), 0, (min), (max), (dflt), (doc), NULL }
 #define MK_OPT_DURATION(T, m, dflt, min, max, flags, doc)                                                              \
-    { #m, MK_T_DURATION, offsetof(T, m) + MK_SAME_(int64_t, ((T *)0)->m), (flags), 0, (min), (max), (dflt), (doc), NULL }
+    {                                                                                                                  \
+#m, MK_T_DURATION, offsetof(T, m) + MK_SAME_(int64_t, ((T *)0)->m), (flags), 0, (min), (max), (dflt), (doc),   \
+            NULL                                                                                                       \
+    }
 #define MK_OPT_SIZE(T, m, dflt, min, max, flags, doc)                                                                  \
     { #m, MK_T_SIZE, offsetof(T, m) + MK_SAME_(int64_t, ((T *)0)->m), (flags), 0, (min), (max), (dflt), (doc), NULL }
 #define MK_OPT_TEXT(T, m, dflt, flags, doc)                                                                            \

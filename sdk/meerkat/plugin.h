@@ -60,11 +60,10 @@ struct mk_plugin {
 #define MK_PLUGIN(id, ...)                                                                                             \
     MK_EXPORT const struct mk_plugin *MK_ENTRY(id)(void);                                                              \
     const struct mk_plugin *MK_ENTRY(id)(void) {                                                                       \
-        static const struct mk_plugin descriptor = {                                                                   \
-            .head = { MK_MAGIC, MK_ABI_MAJOR, MK_ABI_NEED, MK_ABI_MINOR, 0, sizeof(struct mk_plugin) },                \
-            .name = #id,                                                                                               \
-            __VA_ARGS__                                                                                                \
-        };                                                                                                             \
+        static const struct mk_plugin descriptor = { .head = { MK_MAGIC, MK_ABI_MAJOR, MK_ABI_NEED, MK_ABI_MINOR, 0,   \
+                                                               sizeof(struct mk_plugin) },                             \
+                                                     .name = #id,                                                      \
+                                                     __VA_ARGS__ };                                                    \
         return &descriptor;                                                                                            \
     }                                                                                                                  \
     struct mk_plugin

@@ -55,7 +55,8 @@ struct mk_provide_decl {
 /* Bind field m of instance T, a `const struct SVC *`, to a provider of SVC. */
 #define MK_NEED(T, m, svc, major, minor, flags, pick)                                                                  \
     { #svc, (major), (minor), offsetof(T, m) + MK_SAME_(const struct svc *, ((T *)0)->m), (flags), (pick) }
-#define MK_PROVIDE(svc, major, minor, opstab, doc) { #svc, (major), (minor), (opstab), (doc) }
+#define MK_PROVIDE(svc, major, minor, opstab, doc)                                                                     \
+    { #svc, (major), (minor), (opstab), (doc) }
 
 /* ---- direct calls ---------------------------------------------------------------------------------------------- */
 
@@ -92,8 +93,8 @@ typedef void mk_go_fn(struct mk_op *op, void *args);
  * Runs GO(op, ARGS) on the worker's own stack, then suspends until the op is done; counts and times METHOD.  Returns
  * what the op was done with, MK_E_TIMEOUT or MK_E_CANCELLED.
  */
-MK_EXPORT MK_SUSPENDS MK_MUST_CHECK int mk_op_run(struct mk_ctx *c, const struct mk_svc *svc, const char *method, mk_go_fn *go,
-                                                  void *args);
+MK_EXPORT MK_SUSPENDS MK_MUST_CHECK int mk_op_run(struct mk_ctx *c, const struct mk_svc *svc, const char *method,
+                                                  mk_go_fn *go, void *args);
 
 /* Completes the op, exactly once, on the worker that started it.  Before the start function returns is fine. */
 MK_EXPORT void mk_op_done(struct mk_op *op, int rc);
@@ -131,15 +132,16 @@ MK_EXPORT void *mk_op_alloc(struct mk_op *op, size_t size) __attribute__((return
         struct I##_##m##_args a = inits;                                                                               \
         return mk_op_run(c, &s->svc, #m, I##_##m##_go, &a);                                                            \
     }
-#define MK_INIT_(...) { __VA_ARGS__ }
+#define MK_INIT_(...)                                                                                                  \
+    { __VA_ARGS__ }
 #define MK_METHOD1(I, m, t1, a1)                                                                                       \
     MK_METHOD_(I, m, t1 a1;, (struct mk_ctx * c, const struct I *s, t1 a1), MK_INIT_(s, a1), (op, a->a1))
 #define MK_METHOD2(I, m, t1, a1, t2, a2)                                                                               \
-    MK_METHOD_(I, m, t1 a1; t2 a2;, (struct mk_ctx * c, const struct I *s, t1 a1, t2 a2), MK_INIT_(s, a1, a2),         \
-               (op, a->a1, a->a2))
+    MK_METHOD_(I, m, t1 a1; t2 a2;                                                                                     \
+               , (struct mk_ctx * c, const struct I *s, t1 a1, t2 a2), MK_INIT_(s, a1, a2), (op, a->a1, a->a2))
 #define MK_METHOD3(I, m, t1, a1, t2, a2, t3, a3)                                                                       \
     MK_METHOD_(I, m, t1 a1; t2 a2; t3 a3;, (struct mk_ctx * c, const struct I *s, t1 a1, t2 a2, t3 a3),                \
-               MK_INIT_(s, a1, a2, a3), (op, a->a1, a->a2, a->a3))
+                                         MK_INIT_(s, a1, a2, a3), (op, a->a1, a->a2, a->a3))
 
 MK_END_DECLS
 

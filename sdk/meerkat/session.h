@@ -40,13 +40,15 @@ MK_EXPORT void mk_session_set_presence(struct mk_session *s, bool available, int
  * Delivers S to the session itself, past the router and the user_receive_* hooks, through the session_send hooks.  TO
  * replaces the stanza's `to` on the wire; NULL keeps it.
  */
-MK_EXPORT void mk_session_send(struct mk_ctx *c, struct mk_session *session, const struct mk_stanza *s, const struct mk_jid *to);
+MK_EXPORT void mk_session_send(struct mk_ctx *c, struct mk_session *session, const struct mk_stanza *s,
+                               const struct mk_jid *to);
 
 /*
  * Writes S to the session's connection, past all hooks.  For the plugin that stopped session_send and now lets go of
  * what it held.  Nothing happens if the session is detached.
  */
-MK_EXPORT void mk_session_write(struct mk_ctx *c, struct mk_session *session, const struct mk_stanza *s, const struct mk_jid *to);
+MK_EXPORT void mk_session_write(struct mk_ctx *c, struct mk_session *session, const struct mk_stanza *s,
+                                const struct mk_jid *to);
 
 /* Ends the session with this stream error (RFC 6120, 4.9.3), or in peace if COND is NULL.  Takes effect after the turn. */
 MK_EXPORT void mk_session_close(struct mk_ctx *c, struct mk_session *session, const char *cond, const char *text);
@@ -79,7 +81,8 @@ MK_EXPORT MK_MUST_CHECK int mk_stream_send(struct mk_ctx *c, struct mk_stream *s
  * Ends the stream with a stream error and closes the connection after the turn.  APP, if not NULL, is an
  * application-specific condition: one element begun with mk_nonza(), consumed.
  */
-MK_EXPORT void mk_stream_fail(struct mk_ctx *c, struct mk_stream *st, const char *cond, const char *text, struct mk_out *app);
+MK_EXPORT void mk_stream_fail(struct mk_ctx *c, struct mk_stream *st, const char *cond, const char *text,
+                              struct mk_out *app);
 
 /* The same, but the session of the stream is not to blame: it is treated as one whose connection broke (session_lost). */
 MK_EXPORT void mk_stream_lose(struct mk_ctx *c, struct mk_stream *st, const char *cond, const char *text);

@@ -39,10 +39,10 @@ enum mk_type {
 
 MK_EXPORT enum mk_kind mk_stanza_kind(const struct mk_stanza *s);
 MK_EXPORT enum mk_type mk_stanza_type(const struct mk_stanza *s);
-MK_EXPORT const char *mk_stanza_id(const struct mk_stanza *s); /* NULL if absent */
+MK_EXPORT const char *mk_stanza_id(const struct mk_stanza *s);            /* NULL if absent */
 MK_EXPORT const struct mk_jid *mk_stanza_from(const struct mk_stanza *s); /* never NULL once a hook sees it */
 MK_EXPORT const struct mk_jid *mk_stanza_to(const struct mk_stanza *s);   /* NULL if absent */
-MK_EXPORT size_t mk_stanza_size(const struct mk_stanza *s); /* bytes on the wire, about */
+MK_EXPORT size_t mk_stanza_size(const struct mk_stanza *s);               /* bytes on the wire, about */
 
 /* Its root element, lent as long as the stanza. */
 MK_EXPORT const struct mk_elem *mk_root(const struct mk_stanza *s);

@@ -27,8 +27,8 @@ enum mk_col_type {
 enum {
     MK_COL_PARTITION = 1,
     MK_COL_SORT = 2,
-    MK_COL_NULL = 4,       /* may be null; not in a key, nor in that of an index */
-    MK_COL_TTL = 8,        /* MK_C_TIME: the row is gone once this time has passed; null is never */
+    MK_COL_NULL = 4,        /* may be null; not in a key, nor in that of an index */
+    MK_COL_TTL = 8,         /* MK_C_TIME: the row is gone once this time has passed; null is never */
     MK_COL_TEXT_SEARCH = 16 /* MK_C_TEXT: mk_scan() may search words in it */
 };
 struct mk_col_decl {
@@ -46,12 +46,15 @@ struct mk_index_decl {
 
 /* What a backend can do, and what a collection can't do without (its .need). */
 enum {
-    MK_CAP_TTL = 1,         /* deletes expired rows by itself; every backend hides them */
+    MK_CAP_TTL = 1, /* deletes expired rows by itself; every backend hides them */
     MK_CAP_TEXT_SEARCH = 2,
-    MK_CAP_BATCH = 4,       /* mk_batch() is all or nothing */
-    MK_CAP_DURABLE = 8      /* what was acknowledged survives the loss of the process */
+    MK_CAP_BATCH = 4,  /* mk_batch() is all or nothing */
+    MK_CAP_DURABLE = 8 /* what was acknowledged survives the loss of the process */
 };
-enum { MK_COLL_TRANSIENT = 1 }; /* may be lost at a restart: sessions, caches */
+enum {
+    MK_COLL_TRANSIENT = 1, /* may be lost at a restart: sessions, caches */
+    MK_COLL_BULKY = 2      /* rows of some hundred bytes and more, written more often than read: archives, mailboxes */
+};
 
 /*
  * NAME is unique among all plugins, snake case.  VERSION starts at 1 and grows when columns are appended (nullable, or
@@ -64,10 +67,13 @@ struct mk_coll_decl {
     struct mk_table cols, indexes;
     const char *doc;
 };
-#define MK_NO_INDEX { NULL, 0, 0 }
+#define MK_NO_INDEX                                                                                                    \
+    { NULL, 0, 0 }
 #define MK_COLLECTION(T, m, name, version, flags, need, cols, indexes, doc)                                            \
-    { (name), (version), (flags), (need), offsetof(T, m) + MK_SAME_(const struct mk_coll *, ((T *)0)->m),             \
-      MK_TABLE(cols), indexes, (doc) }
+    {                                                                                                                  \
+        (name), (version), (flags), (need), offsetof(T, m) + MK_SAME_(const struct mk_coll *, ((T *)0)->m),            \
+            MK_TABLE(cols), indexes, (doc)                                                                             \
+    }
 
 /* ---- values and rows ------------------------------------------------------------------------------------------- */
 
@@ -162,17 +168,17 @@ struct mk_scan {
     uint32_t limit;
     const struct mk_filter *filters;
     uint32_t filter_count;
-    uint32_t search_col;    /* with SEARCH */
-    const char *search;     /* words that the row must all have, whatever their case; without a word in it nothing is
+    uint32_t search_col; /* with SEARCH */
+    const char *search;  /* words that the row must all have, whatever their case; without a word in it nothing is
                                found; needs MK_CAP_TEXT_SEARCH */
 };
 enum { MK_SCAN_REVERSE = 1, MK_SCAN_LO_OPEN = 2, MK_SCAN_HI_OPEN = 4 };
 #define MK_SCAN(...) (&(struct mk_scan){ .size = sizeof(struct mk_scan), __VA_ARGS__ })
 
-MK_EXPORT MK_SUSPENDS MK_MUST_CHECK int mk_scan(struct mk_ctx *c, const struct mk_coll *coll, const struct mk_scan *what,
-                                                const struct mk_rows **out);
-MK_EXPORT MK_SUSPENDS MK_MUST_CHECK int mk_scan_count(struct mk_ctx *c, const struct mk_coll *coll, const struct mk_scan *what,
-                                                      int64_t *out);
+MK_EXPORT MK_SUSPENDS MK_MUST_CHECK int mk_scan(struct mk_ctx *c, const struct mk_coll *coll,
+                                                const struct mk_scan *what, const struct mk_rows **out);
+MK_EXPORT MK_SUSPENDS MK_MUST_CHECK int mk_scan_count(struct mk_ctx *c, const struct mk_coll *coll,
+                                                      const struct mk_scan *what, int64_t *out);
 
 /* ---- writing --------------------------------------------------------------------------------------------------- */
 
@@ -181,32 +187,38 @@ enum mk_put_mode {
     MK_IF_ABSENT /* insert, or MK_E_CONFLICT */
 };
 
-/* Durable when it returns 0 (as the backend is, see MK_CAP_DURABLE). */
+/*
+ * Durable when it returns 0 (as the backend is, see MK_CAP_DURABLE).  This and the other writes may also return
+ * MK_E_TIMEOUT or MK_E_CANCELLED, after which the write may still happen; MK_E_BUSY, when the bounded queue of writes is
+ * full; and MK_E_BACKEND.
+ */
 MK_EXPORT MK_SUSPENDS MK_MUST_CHECK int mk_put_now(struct mk_ctx *c, const struct mk_coll *coll, enum mk_put_mode mode,
                                                    const struct mk_value *row);
 
 /* Replaces the row if column COL still has value OLD; else MK_E_CONFLICT (MK_E_NOTFOUND if there is no row). */
-MK_EXPORT MK_SUSPENDS MK_MUST_CHECK int mk_put_if(struct mk_ctx *c, const struct mk_coll *coll, unsigned col, struct mk_value old,
-                                                  const struct mk_value *row);
+MK_EXPORT MK_SUSPENDS MK_MUST_CHECK int mk_put_if(struct mk_ctx *c, const struct mk_coll *coll, unsigned col,
+                                                  struct mk_value old, const struct mk_value *row);
 
 /*
  * Adds BY to an int column (null counts as 0) of the row with this key and gives the new value; MK_E_NOTFOUND if there
  * is no row, MK_E_LIMIT if the sum needs more than 64 bits.
  */
-MK_EXPORT MK_SUSPENDS MK_MUST_CHECK int mk_add(struct mk_ctx *c, const struct mk_coll *coll, const struct mk_value *key, unsigned col,
-                                               int64_t by, int64_t *now);
+MK_EXPORT MK_SUSPENDS MK_MUST_CHECK int mk_add(struct mk_ctx *c, const struct mk_coll *coll, const struct mk_value *key,
+                                               unsigned col, int64_t by, int64_t *now);
 
 /* Deletes a row; MK_E_NOTFOUND if there is none.  Or all rows of a scan (without index, filters, search, limit). */
-MK_EXPORT MK_SUSPENDS MK_MUST_CHECK int mk_del(struct mk_ctx *c, const struct mk_coll *coll, const struct mk_value *key);
-MK_EXPORT MK_SUSPENDS MK_MUST_CHECK int mk_del_range(struct mk_ctx *c, const struct mk_coll *coll, const struct mk_scan *what);
+MK_EXPORT MK_SUSPENDS MK_MUST_CHECK int mk_del(struct mk_ctx *c, const struct mk_coll *coll,
+                                               const struct mk_value *key);
+MK_EXPORT MK_SUSPENDS MK_MUST_CHECK int mk_del_range(struct mk_ctx *c, const struct mk_coll *coll,
+                                                     const struct mk_scan *what);
 
 /*
  * Writes that the answer does not depend on: they join the backend's next group commit, and the turn goes on.  The
  * receipt of RECEIPT_OF (may be NULL) waits until they are durable.  Does not suspend; INLINE handlers may call it.
  * MK_E_BUSY if the bounded queue is full: refuse the stanza with resource-constraint.
  */
-MK_EXPORT MK_MUST_CHECK int mk_put_later(struct mk_ctx *c, const struct mk_coll *coll, enum mk_put_mode mode, const struct mk_value *row,
-                                         const struct mk_stanza *receipt_of);
+MK_EXPORT MK_MUST_CHECK int mk_put_later(struct mk_ctx *c, const struct mk_coll *coll, enum mk_put_mode mode,
+                                         const struct mk_value *row, const struct mk_stanza *receipt_of);
 MK_EXPORT MK_MUST_CHECK int mk_del_later(struct mk_ctx *c, const struct mk_coll *coll, const struct mk_value *key);
 
 /*
@@ -214,7 +226,8 @@ MK_EXPORT MK_MUST_CHECK int mk_del_later(struct mk_ctx *c, const struct mk_coll 
  * receipt any more - it reached its client, or is durable elsewhere - the row with this key is deleted.  Until then it
  * stays, and a crash loses nothing.  Does not suspend.
  */
-MK_EXPORT void mk_receipt_row(struct mk_ctx *c, const struct mk_stanza *s, const struct mk_coll *coll, const struct mk_value *key);
+MK_EXPORT void mk_receipt_row(struct mk_ctx *c, const struct mk_stanza *s, const struct mk_coll *coll,
+                              const struct mk_value *key);
 
 enum mk_write_kind { MK_W_PUT, MK_W_DEL };
 struct mk_write {

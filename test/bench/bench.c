@@ -67,17 +67,19 @@ static void idle(void) {
 
 /* ---- messages ---------------------------------------------------------------------------------------------------------- */
 
-static const char body[] =
-    "<body>Hello Bob, are we still meeting at 10:30 today?</body><active xmlns='http://jabber.org/protocol/chatstates'/>"
-    "<request xmlns='urn:xmpp:receipts'/></message>";
+static const char body[] = "<body>Hello Bob, are we still meeting at 10:30 today?</body><active "
+                           "xmlns='http://jabber.org/protocol/chatstates'/>"
+                           "<request xmlns='urn:xmpp:receipts'/></message>";
 
 static void send_burst(struct peer *p) {
     static char out[64 * 1024];
     size_t len = 0;
     const char *to = peers[p->index ^ 1]->jid;
     for (int i = 0; i < opt.burst; i++)
-        len += (size_t)snprintf(out + len, sizeof out - len, "<message to='%s' id='5b1d2c3e-4f%d' type='chat' "
-                                                             "xml:lang='en'>%s", to, i, body);
+        len += (size_t)snprintf(out + len, sizeof out - len,
+                                "<message to='%s' id='5b1d2c3e-4f%d' type='chat' "
+                                "xml:lang='en'>%s",
+                                to, i, body);
     peer_send(p, out, len);
 }
 
@@ -185,9 +187,9 @@ static void login(void) {
 
 int main(int argc, char **argv) {
     static const struct option options[] = {
-        { "port", 1, NULL, 'p' },    { "pid", 1, NULL, 'P' },     { "count", 1, NULL, 'n' },    { "burst", 1, NULL, 'b' },
-        { "seconds", 1, NULL, 's' }, { "accounts", 1, NULL, 'a' }, { "domain", 1, NULL, 'd' }, { "tls", 0, NULL, 't' },
-        { NULL, 0, NULL, 0 },
+        { "port", 1, NULL, 'p' },   { "pid", 1, NULL, 'P' },     { "count", 1, NULL, 'n' },
+        { "burst", 1, NULL, 'b' },  { "seconds", 1, NULL, 's' }, { "accounts", 1, NULL, 'a' },
+        { "domain", 1, NULL, 'd' }, { "tls", 0, NULL, 't' },     { NULL, 0, NULL, 0 },
     };
     static const struct {
         const char *name;
@@ -233,6 +235,7 @@ int main(int argc, char **argv) {
             modes[i].run();
             return 0;
         }
-    fprintf(stderr, "usage: bench idle|route|floor|login --port N --pid N [--count N] [--burst N] [--seconds N] [--tls]\n");
+    fprintf(stderr,
+            "usage: bench idle|route|floor|login --port N --pid N [--count N] [--burst N] [--seconds N] [--tls]\n");
     return 2;
 }

@@ -12,12 +12,12 @@ struct peer {
     int fd, index;
     gnutls_session_t tls; /* NULL: plain */
     bool handshaking;
-    int state;            /* of the script being played */
-    char *in;             /* what arrived and is not consumed, ended by NUL */
+    int state; /* of the script being played */
+    char *in;  /* what arrived and is not consumed, ended by NUL */
     size_t in_len, in_cap;
     char jid[128];
-    unsigned got;         /* messages of the burst that is awaited */
-    char nonce[64];       /* of a SCRAM exchange */
+    unsigned got;   /* messages of the burst that is awaited */
+    char nonce[64]; /* of a SCRAM exchange */
 };
 
 /* ARRIVED is called when a peer has new input, and once with no input when it is connected (and TLS is up). */
@@ -32,16 +32,16 @@ bool peer_got(struct peer *p, const char *text);
 void peers_poll(int timeout_ms); /* lets things happen once */
 
 double now_s(void);
-double cpu_of(int pid);          /* seconds of CPU a process has used */
-long heap_of(int pid);           /* bytes of private dirty memory */
+double cpu_of(int pid); /* seconds of CPU a process has used */
+long heap_of(int pid);  /* bytes of private dirty memory */
 _Noreturn void fail(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 /* login.c: plays a login to the end; DONE is called when the resource is bound. */
 struct script {
     const char *domain;
-    bool anonymous;   /* else SCRAM-SHA-1 as userN with password "bench" */
+    bool anonymous; /* else SCRAM-SHA-1 as userN with password "bench" */
     int accounts;
-    bool full;        /* after binding: stream management, carbons, presence */
+    bool full; /* after binding: stream management, carbons, presence */
     void (*done)(struct peer *p);
 };
 void login_setup(const struct script *s);

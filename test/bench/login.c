@@ -10,7 +10,7 @@ static struct script script;
 static struct salted {
     uint8_t key[20];
     bool known;
-} *salted;
+} * salted;
 
 enum { START, FEATURES, CHALLENGE, SUCCESS, FEATURES_AGAIN, BOUND, SWITCHED_ON, DONE };
 
@@ -21,8 +21,10 @@ void login_setup(const struct script *s) {
 }
 
 static void header(struct peer *p) {
-    peer_say(p, "<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' to='%s' version='1.0'>",
-             script.domain);
+    peer_say(
+        p,
+        "<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' to='%s' version='1.0'>",
+        script.domain);
 }
 
 static void to_base64(const void *data, size_t len, char *out, size_t size) {
@@ -136,8 +138,10 @@ void login_arrived(struct peer *p) {
         if (!peer_got(p, "</stream:features>"))
             break;
         p->state = BOUND;
-        peer_say(p, "<iq id='b' type='set'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>bench-%d</resource>"
-                    "</bind></iq>", p->index);
+        peer_say(p,
+                 "<iq id='b' type='set'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>bench-%d</resource>"
+                 "</bind></iq>",
+                 p->index);
         break;
     case BOUND:
         if (!bound(p))

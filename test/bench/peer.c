@@ -81,7 +81,8 @@ struct peer *peer_open(int index, int port, bool tls, arrived_fn *arrived) {
     struct peer *p = calloc(1, sizeof *p);
     p->index = index;
     p->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    struct sockaddr_in from = { .sin_family = AF_INET }, to = { .sin_family = AF_INET, .sin_port = htons((uint16_t)port) };
+    struct sockaddr_in from = { .sin_family = AF_INET },
+                       to = { .sin_family = AF_INET, .sin_port = htons((uint16_t)port) };
     from.sin_addr.s_addr = htonl(INADDR_LOOPBACK + 1 + (uint32_t)(index / PER_ADDRESS));
     to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     int on = 1;

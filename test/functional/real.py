@@ -30,7 +30,7 @@ class PeerFailure(AssertionError):
 class Peer:
     """One such client.  ADDRESS is where it connects to, DOMAIN whom it takes that for."""
 
-    def __init__(self, command, user, address, domain=DOMAIN, password="secret", mechanism=""):
+    def __init__(self, command, user, address, domain=DOMAIN, password="secret", mechanism="", tls=""):
         env = dict(os.environ, NODE_EXTRA_CA_CERTS=os.path.join(certificates(), "ca.crt"))
         self.name, self.lines, self.errors, self.events = f"{user} ({os.path.basename(command[-1])})", [], [], queue.Queue()
         self.seen = []
@@ -40,7 +40,7 @@ class Peer:
             threading.Thread(target=lambda s=source, f=sink: [f(line) for line in s], daemon=True).start()
         self.jid = None
         self.do("connect", user=user, password=password, host=address[0], port=address[1], domain=domain,
-                mechanism=mechanism, ca=env["NODE_EXTRA_CA_CERTS"])
+                mechanism=mechanism, tls=tls, ca=env["NODE_EXTRA_CA_CERTS"])
         self.jid = self.wait("online")["jid"]
 
     def on_line(self, line):

@@ -61,7 +61,7 @@ def explain(error, server):
     elif server and server.process is not None:
         if not server.alive():
             lines.append(f"the server ended with {server.process.returncode}")
-        lines.append(server.report() or server.tail(25))
+        lines.append(server.report() or server.tail(12))
     return "\n".join(lines)
 
 

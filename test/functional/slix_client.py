@@ -2,7 +2,9 @@
 """slixmpp as a driver: see real.py."""
 import asyncio
 import json
+import ssl
 import sys
+import threading
 
 from slixmpp import ClientXMPP
 
@@ -16,6 +18,8 @@ class Driver(ClientXMPP):
         super().__init__(f"{given['user']}@{given['domain']}", given["password"], sasl_mech=given["mechanism"] or None)
         self.address_of_server = given["host"], given["port"]
         self.ca_certs = given["ca"]
+        if given["tls"]:
+            self.ssl_context.maximum_version = ssl.TLSVersion[given["tls"]]
         self.stopping = False
         for plugin in ("xep_0198", "xep_0199", "xep_0280"):
             self.register_plugin(plugin)
@@ -63,7 +67,12 @@ def main():
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     driver = Driver(json.loads(sys.stdin.readline()))
-    loop.add_reader(sys.stdin, lambda: driver.obey(json.loads(sys.stdin.readline() or '{"do": "stop"}')))
+
+    def read_commands():
+        for line in sys.stdin:
+            loop.call_soon_threadsafe(driver.obey, json.loads(line))
+
+    threading.Thread(target=read_commands, daemon=True).start()
     driver.go()
     loop.run_forever()
 

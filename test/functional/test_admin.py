@@ -42,9 +42,9 @@ def test_users_add_from_stdin(server):
 def test_users_refused(server):
     user = server.account()
     refused(server, "users", "add", f"{user}@{DOMAIN}", "--password", "x", say="exists already")
-    refused(server, "users", "add", f"{user}@{DOMAIN}", "--password", "", say="password")
-    refused(server, "users", "add", "a@nowhere.example", "--password", "x", say="not served here")
-    refused(server, "users", "add", DOMAIN, "--password", "x", code=1, say="must be an account")
+    refused(server, "users", "add", f"fresh@{DOMAIN}", "--password", "", say="password")
+    refused(server, "users", "add", "a@nowhere.example", "--password", "x", code=2, say="not served here")
+    refused(server, "users", "add", DOMAIN, "--password", "x", code=2, say="must be an account")
     refused(server, "users", "add", "@@", "--password", "x", code=2, say="@@")
     refused(server, "users", "del", f"nobody@{DOMAIN}", say="there is no account")
     refused(server, "users", "password", f"nobody@{DOMAIN}", "--password", "x", say="there is no account")
@@ -283,7 +283,7 @@ def test_reload_switches_plugins(server):
         c = s.client()
         c.refused("get", TIME, "service-unavailable", DOMAIN)
         for _ in range(3):
-            s.configure({"plugins": {"time": {}}})
+            s.configure({"plugins": {"time": {"enabled": True}}})
             s.reload()
             c.result("get", TIME, DOMAIN)
             s.configure({"plugins": {"time": {"enabled": False}}})

@@ -125,6 +125,20 @@ def test_limit(server):
         stored(s.client(user=bob), "room again", alice)
 
 
+def test_big_backlog(server):
+    """More than limits.output that waited is no slow reader."""
+    with Server({"limits": {"output": "64K"}}) as s:
+        alice = s.client("alice")
+        bob, to = away(s)
+        for i in range(30):
+            alice.message(to, str(i) + "x" * 10000)
+        alice.expect_nothing()
+        c = s.client(user=bob)
+        for i in range(30):
+            stored(c, str(i) + "x" * 10000, alice)
+        c.expect_nothing()
+
+
 def test_restart(server):
     """What was accepted is there after a restart."""
     with Server(sqlite=True) as s:

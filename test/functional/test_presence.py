@@ -2,19 +2,19 @@
 """Presence: RFC 6121, section 4."""
 from element import NS, child, text
 from server import DOMAIN, OTHER
-from test_roster import befriend
+from test_roster import befriend, interested
 from xmpp import settle
 
 
 def friends(server, domain=DOMAIN):
-    a, b = server.client("alice"), server.client("bob", domain=domain)
+    a, b = interested(server, "alice"), interested(server, "bob", domain=domain)
     befriend(a, b)
     return a, b
 
 
 def one_sided(server):
     """A sees B, B does not see A."""
-    a, b = server.client("alice"), server.client("bob")
+    a, b = interested(server, "alice"), interested(server, "bob")
     a.presence(to=b.bare, type="subscribe")
     b.take("presence", type="subscribe")
     b.presence(to=a.bare, type="subscribed")
@@ -154,11 +154,14 @@ def test_probe(server):
 
 
 def test_probe_without_right(server):
-    """ "unsubscribed" is the answer to who may not see; it does not tell whether the account exists."""
+    """Who has no subscription learns nothing: the answer is "unsubscribed", which changes nothing (A.3.4) and is not
+    shown."""
     a, b = one_sided(server)
     b.presence(to=a.bare, type="probe")
-    b.expect("presence", type="unsubscribed", from_=a.bare)
+    b.presence(to=a.jid, type="probe")
+    b.presence(to=f"nobody@{DOMAIN}", type="probe")
     a.quiet(b)
+    b.quiet(a)
 
 
 def test_probe_of_who_is_away(server):

@@ -205,7 +205,7 @@ def test_what_was_missed(server):
     again.expect_nothing()
 
 
-def test_kept_over_restart():
+def test_kept_over_restart(server):
     with Server(sqlite=True) as s:
         alice, bob = interested(s, "alice"), interested(s, "bob")
         befriend(alice, bob)

@@ -160,8 +160,8 @@ class Stream:
         self.expect_closed()
         return error
 
-    def said(self, most=60):
-        lines = [f"  {way} {data[:1500].decode('utf-8', 'backslashreplace')}" for way, data in self.log[-most:]]
+    def said(self, most=16):
+        lines = [f"  {way} {data[:1000].decode('utf-8', 'backslashreplace')}" for way, data in self.log[-most:]]
         return f"--- {self.label} said (>) and got (<):\n" + "\n".join(lines)
 
 

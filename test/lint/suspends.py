@@ -13,7 +13,7 @@ import os
 import shlex
 import sys
 
-from clang.cindex import CursorKind, Index, TranslationUnit
+from clang.cindex import CursorKind, Index, LinkageKind, TranslationUnit
 
 ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
 KEEP = ("-I", "-D", "-U", "-std")
@@ -45,9 +45,17 @@ def units(build, folders):
 
 class Found:
     def __init__(self):
-        self.marked = set()   # USRs of functions
-        self.calls = {}       # (caller's USR, callee's USR) -> where, names
-        self.inline = {}      # USR of a function in an MK_INLINE row -> where, name
+        self.marked = set()   # identities of functions
+        self.calls = {}       # (caller, callee) -> where, names
+        self.inline = {}      # function in an MK_INLINE row -> where, name
+
+
+def identity(function):
+    """The USR; of a static function with its file, since there it has no more than the file's name."""
+    first = function.canonical
+    if first.linkage == LinkageKind.INTERNAL and first.location.file:
+        return f"{first.get_usr()} {os.path.realpath(first.location.file.name)}"
+    return first.get_usr()
 
 
 def is_marked(cursor):
@@ -83,7 +91,7 @@ def look_at_row(cursor, found):
         return
     for n in all_names_in(cursor):
         if n.kind == CursorKind.FUNCTION_DECL:
-            found.inline.setdefault(n.get_usr(), (place(cursor), n.spelling))
+            found.inline.setdefault(identity(n), (place(cursor), n.spelling))
 
 
 def look_at_body(function, found):
@@ -91,8 +99,8 @@ def look_at_body(function, found):
         if cursor.kind != CursorKind.CALL_EXPR or cursor.referenced is None:
             continue
         if cursor.referenced.kind == CursorKind.FUNCTION_DECL:
-            key = function.get_usr(), cursor.referenced.get_usr()
-            found.calls.setdefault(key, (place(cursor), function.spelling, cursor.referenced.spelling))
+            pair = identity(function), identity(cursor.referenced)
+            found.calls.setdefault(pair, (place(cursor), function.spelling, cursor.referenced.spelling))
 
 
 def look_at(unit, found):
@@ -101,7 +109,7 @@ def look_at(unit, found):
             continue
         if cursor.kind == CursorKind.FUNCTION_DECL:
             if is_marked(cursor):
-                found.marked.add(cursor.get_usr())
+                found.marked.add(identity(cursor))
             if cursor.is_definition():
                 look_at_body(cursor, found)
         elif cursor.kind == CursorKind.VAR_DECL:
@@ -122,8 +130,8 @@ def main():
     for (caller, callee), (where, name, called) in found.calls.items():
         if callee in found.marked and caller not in found.marked:
             bad.append(f"{where}: {name} calls {called}, which is marked MK_SUSPENDS, and is not")
-    for usr, (where, name) in found.inline.items():
-        if usr in found.marked:
+    for function, (where, name) in found.inline.items():
+        if function in found.marked:
             bad.append(f"{where}: {name} is marked MK_SUSPENDS, but its row says MK_INLINE")
     print("\n".join(sorted(bad)))
     print(f"{count} files, {len(found.marked)} marked functions")

@@ -31,12 +31,9 @@ static const struct mk_col_decl pairs_cols[] = {
     { "place", MK_C_INT, MK_COL_SORT, "Second of the sort key." },
 };
 static const struct mk_col_decl letters_cols[] = {
-    { "owner", MK_C_JID, MK_COL_PARTITION, "Whose." },
-    { "stamp", MK_C_TIME, MK_COL_SORT, "When." },
-    { "id", MK_C_TEXT, MK_COL_SORT, "Which." },
-    { "peer", MK_C_JID, 0, "With whom." },
-    { "body", MK_C_TEXT, MK_COL_NULL, "What." },
-    { "read", MK_C_BOOL, 0, "Whether it was read." },
+    { "owner", MK_C_JID, MK_COL_PARTITION, "Whose." }, { "stamp", MK_C_TIME, MK_COL_SORT, "When." },
+    { "id", MK_C_TEXT, MK_COL_SORT, "Which." },        { "peer", MK_C_JID, 0, "With whom." },
+    { "body", MK_C_TEXT, MK_COL_NULL, "What." },       { "read", MK_C_BOOL, 0, "Whether it was read." },
 };
 static const struct mk_index_decl letters_indexes[] = {
     { "by_peer", "owner, peer", "stamp" },
@@ -55,14 +52,17 @@ static const struct mk_col_decl texts_cols[] = {
     { "id", MK_C_INT, MK_COL_SORT, "Which." },
     { "body", MK_C_TEXT, MK_COL_TEXT_SEARCH | MK_COL_NULL, "What is searched." },
 };
+static const struct mk_index_decl texts_indexes[] = { { "by_id", "id", "owner" } };
 
-#define DECL(name, need, cols, indexes)                                                                                \
-    { (name), 1, 0, (need), 0, MK_TABLE(cols), indexes, "Of the store tests." }
-static const struct mk_coll_decl kinds_decl = DECL("test_kinds", 0, kinds_cols, MK_NO_INDEX);
-static const struct mk_coll_decl pairs_decl = DECL("test_pairs", 0, pairs_cols, MK_NO_INDEX);
-static const struct mk_coll_decl letters_decl = DECL("test_letters", 0, letters_cols, MK_TABLE(letters_indexes));
-static const struct mk_coll_decl ends_decl = DECL("test_ends", 0, ends_cols, MK_TABLE(ends_indexes));
-static const struct mk_coll_decl texts_decl = DECL("test_texts", MK_CAP_TEXT_SEARCH, texts_cols, MK_NO_INDEX);
+#define DECL(name, flags, need, cols, indexes)                                                                         \
+    { (name), 1, (flags), (need), 0, MK_TABLE(cols), indexes, "Of the store tests." }
+static const struct mk_coll_decl kinds_decl = DECL("test_kinds", 0, 0, kinds_cols, MK_NO_INDEX);
+static const struct mk_coll_decl pairs_decl = DECL("test_pairs", 0, 0, pairs_cols, MK_NO_INDEX);
+static const struct mk_coll_decl letters_decl =
+    DECL("test_letters", MK_COLL_BULKY, 0, letters_cols, MK_TABLE(letters_indexes));
+static const struct mk_coll_decl ends_decl = DECL("test_ends", 0, 0, ends_cols, MK_TABLE(ends_indexes));
+static const struct mk_coll_decl texts_decl =
+    DECL("test_texts", 0, MK_CAP_TEXT_SEARCH, texts_cols, MK_TABLE(texts_indexes));
 
 void suite_define(void) {
     kinds = harness_define(&kinds_decl);
@@ -76,25 +76,28 @@ void suite_define(void) {
 
 static char folder[] = "/tmp/meerkat-stores-XXXXXX";
 
-static char *with_folder(const char *option) {
-    const char *mark = strstr(option, "@TMP@");
-    struct buf text = { 0 };
-    if (!mark)
-        return strdup(option);
-    if (strchr(folder, 'X') && !mkdtemp(folder))
-        exit(1);
-    buf_printf(&text, "%.*s%s%s", (int)(mark - option), option, folder, mark + strlen("@TMP@"));
-    return text.data;
-}
-
 static void remove_folder(void) {
     struct buf command = { 0 };
-    if (strchr(folder, 'X'))
-        return;
     buf_printf(&command, "rm -rf '%s'", folder);
     if (system(command.data) != 0)
         printf("# %s stays\n", folder);
     buf_free(&command);
+}
+
+static char *with_folder(const char *option) {
+    static bool made;
+    const char *mark = strstr(option, "@TMP@");
+    struct buf text = { 0 };
+    if (!mark)
+        return strdup(option);
+    if (!made) {
+        if (!mkdtemp(folder))
+            exit(1);
+        atexit(remove_folder);
+        made = true;
+    }
+    buf_printf(&text, "%.*s%s%s", (int)(mark - option), option, folder, mark + strlen("@TMP@"));
+    return text.data;
 }
 
 static struct test *all_tests(size_t *count) {
@@ -141,6 +144,5 @@ int main(int argc, char **argv) {
     free(tests);
     for (int i = 2; i < argc; i++)
         free(argv[i]);
-    remove_folder();
     return failed;
 }

@@ -24,7 +24,8 @@ void suite_define(void); /* again after each start */
 
 extern const struct test row_tests[], scan_tests[], queue_tests[], life_tests[];
 extern const size_t row_test_count, scan_test_count, queue_test_count, life_test_count;
-#define TEST(f, caps) { #f, (caps), f }
+#define TEST(f, caps)                                                                                                  \
+    { #f, (caps), f }
 
 /* The child of the tests that end a process. */
 int child_main(const char *what);

@@ -2,6 +2,7 @@
 /* What lasts: a restart, a kill, a new version of a collection.  These stop and start the backend. */
 #include "suite.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/wait.h>
@@ -135,12 +136,9 @@ static const struct mk_col_decl old_cols[] = {
     { "body", MK_C_TEXT, MK_COL_NULL, "" },
 };
 static const struct mk_col_decl new_cols[] = {
-    { "owner", MK_C_TEXT, MK_COL_PARTITION, "" },
-    { "id", MK_C_INT, MK_COL_SORT, "" },
-    { "body", MK_C_TEXT, MK_COL_NULL, "" },
-    { "number", MK_C_INT, 0, "" },
-    { "note", MK_C_TEXT, MK_COL_NULL, "" },
-    { "title", MK_C_TEXT, 0, "" },
+    { "owner", MK_C_TEXT, MK_COL_PARTITION, "" }, { "id", MK_C_INT, MK_COL_SORT, "" },
+    { "body", MK_C_TEXT, MK_COL_NULL, "" },       { "number", MK_C_INT, 0, "" },
+    { "note", MK_C_TEXT, MK_COL_NULL, "" },       { "title", MK_C_TEXT, 0, "" },
 };
 static const struct mk_col_decl found_cols[] = {
     { "owner", MK_C_TEXT, MK_COL_PARTITION, "" },
@@ -193,7 +191,7 @@ static void check_new_fiber(struct mk_ctx *c, void *arg) {
     NEED(!mk_row_is_null(got, 3) && mk_row_int(got, 3) == 0);
     NEED(mk_row_is_null(got, 4));
     NEED_TEXT(mk_row_text(got, 5), "");
-    struct mk_value row[] = { key[0],          key[1],          mk_v_text("new"), mk_v_int(-5),
+    struct mk_value row[] = { key[0],          key[1],          mk_v_text("new"),        mk_v_int(-5),
                               mk_v_text("no"), mk_v_text("ti"), mk_v_text("green grass") };
     NEED_INT(mk_put_now(c, moving, MK_UPSERT, row), 0);
     NEED_INT(mk_scan(c, moving, MK_SCAN(.partition = key, .index = 1, .limit = 2), &rows), 0);
@@ -205,7 +203,7 @@ static void check_found_fiber(struct mk_ctx *c, void *arg) {
     const struct mk_rows *rows;
     struct mk_value key[] = { mk_v_text("o"), mk_v_int(4) };
     (void)arg;
-    struct mk_value row[] = { key[0],          key[1],          mk_v_text("new"), mk_v_int(-6),
+    struct mk_value row[] = { key[0],          key[1],          mk_v_text("new"),       mk_v_int(-6),
                               mk_v_text("no"), mk_v_text("ti"), mk_v_text("blue grass") };
     NEED_INT(mk_put_now(c, moving, MK_UPSERT, row), 0);
     NEED_INT(mk_scan(c, moving, MK_SCAN(.partition = key, .search = "grass", .search_col = 6), &rows), 0);
@@ -218,8 +216,8 @@ static void check_found_fiber(struct mk_ctx *c, void *arg) {
 static void refuse(struct mk_coll_decl decl, const char *because) {
     const char *why = harness_refused(&decl);
     if (!strstr(why, because))
-        check_failed(__FILE__, __LINE__, "version %u of %s: \"%s\" says nothing of \"%s\"", decl.version, decl.name, why,
-                     because);
+        check_failed(__FILE__, __LINE__, "version %u of %s: \"%s\" says nothing of \"%s\"", decl.version, decl.name,
+                     why, because);
 }
 
 /* Starts with another version of the collection, once the test's own were stopped. */
@@ -273,8 +271,12 @@ static void wrong_use_of_a_name_is_refused(void) {
 
 /* ---- several servers ----------------------------------------------------------------------------------------------- */
 
-static int child_define(const char *id) {
-    snprintf(run_id, sizeof run_id, "%s", id);
+/* Waits at the gate, a pipe that the parent closes when all are there. */
+static int child_define(const char *arg) {
+    int gate = -1;
+    char byte;
+    if (sscanf(arg, "%15s %d", run_id, &gate) != 2 || read(gate, &byte, 1) != 0)
+        return 1;
     if (harness_start_backend())
         return 1;
     struct mk_coll_decl decl = version_2();
@@ -288,10 +290,16 @@ static void servers_that_start_at_once_agree(void) {
     enum { SERVERS = 6 };
     char what[64];
     pid_t pids[SERVERS];
-    int froms[SERVERS];
-    snprintf(what, sizeof what, "define %so", run_id); /* a name that is not there yet */
+    int froms[SERVERS], gate[2];
+    if (pipe2(gate, O_CLOEXEC) != 0 || fcntl(gate[0], F_SETFD, 0) != 0) {
+        check_failed(__FILE__, __LINE__, "%s", strerror(errno));
+        return;
+    }
+    snprintf(what, sizeof what, "define %so %d", run_id, gate[0]); /* a name that is not there yet */
     for (int i = 0; i < SERVERS; i++)
         pids[i] = harness_child(what, &froms[i]);
+    close(gate[0]);
+    close(gate[1]);
     for (int i = 0; i < SERVERS; i++) {
         int status = -1;
         char text[256];

@@ -156,8 +156,8 @@ FIBER_TEST(long_keys_fit) {
 }
 
 FIBER_TEST(what_is_no_text_is_refused) {
-    static const struct mk_view bad[] = { { "a\0b", 3 },          { "\xc3", 1 },         { "\xff", 1 },
-                                          { "\xed\xa0\x80", 3 }, { "\xc0\xaf", 2 },     { "\xf4\x90\x80\x80", 4 } };
+    static const struct mk_view bad[] = { { "a\0b", 3 },         { "\xc3", 1 },     { "\xff", 1 },
+                                          { "\xed\xa0\x80", 3 }, { "\xc0\xaf", 2 }, { "\xf4\x90\x80\x80", 4 } };
     struct mk_value row[K_COUNT];
     const struct mk_row *got;
     plain_kind(c, row, "bad", 0);

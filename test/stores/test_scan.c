@@ -27,7 +27,8 @@ static const char *words(struct mk_ctx *c, const struct mk_rows *rows, unsigned 
 /* ---- orders ---------------------------------------------------------------------------------------------------- */
 
 FIBER_TEST(texts_are_in_order_of_octets) {
-    static const char *const names[] = { "b", "B", "aa", "a", "", "\xc3\xa4", "z", "a b", "\xf0\x9f\xa6\xa6", "\xef\xbc\xa1" };
+    static const char *const names[] = { "b",           "B", "aa", "a", "", "\xc3\xa4", "z", "a b", "\xf0\x9f\xa6\xa6",
+                                         "\xef\xbc\xa1" };
     struct mk_value row[P_COUNT] = { [P_NUMBER] = mk_v_int(0), [P_PART_INT] = mk_v_int(0), [P_SORT_INT] = mk_v_int(0) };
     const struct mk_rows *rows;
     row[P_PART_TEXT] = text_part(c, "octets");
@@ -185,10 +186,10 @@ FIBER_TEST(scans_agree_with_a_list) {
         struct mk_value hi[] = { mk_v_text(hi_title), mk_v_int(dice(8) - 4) };
         int filter = dice(3) ? -1 : dice(4);
         struct mk_filter by_number = { P_NUMBER, 0, mk_v_int(filter) };
-        struct mk_scan *s = MK_SCAN(.partition = part, .lo = lo, .hi = hi, .lo_count = (uint32_t)dice(3),
-                                    .hi_count = (uint32_t)dice(3), .flags = (uint32_t)dice(8),
-                                    .limit = dice(2) ? 0 : (uint32_t)dice(10), .filters = &by_number,
-                                    .filter_count = filter >= 0);
+        struct mk_scan *s =
+            MK_SCAN(.partition = part, .lo = lo, .hi = hi, .lo_count = (uint32_t)dice(3), .hi_count = (uint32_t)dice(3),
+                    .flags = (uint32_t)dice(8), .limit = dice(2) ? 0 : (uint32_t)dice(10), .filters = &by_number,
+                    .filter_count = filter >= 0);
         const struct mk_rows *rows;
         int64_t count;
         NEED_INT(mk_scan(c, pairs, s, &rows), 0);
@@ -383,12 +384,20 @@ FIBER_TEST(words_are_found) {
     NEED_TEXT(search(c, "find", "", 0), "");
     NEED_TEXT(search(c, "find", " ?! ", 0), "");
     NEED_TEXT(search(c, "other", "fox", 0), "6");
+    const struct mk_rows *rows;
+    struct mk_value owner = mk_v_jid(harness_jid(c, "find-%s@example.org", run_id)), id = mk_v_int(2);
+    struct mk_scan *s = MK_SCAN(.index = 1, .partition = &id, .search = "fox", .search_col = S_BODY, .lo = &owner,
+                                .lo_count = 1, .hi = &owner, .hi_count = 1);
+    NEED_INT(mk_scan(c, texts, s, &rows), 0);
+    NEED_TEXT(ints(c, rows, S_ID), "2");
+    id = mk_v_int(3);
+    NEED_INT(mk_scan(c, texts, s, &rows), 0);
+    NEED_INT(mk_rows_count(rows), 0);
 }
 
 FIBER_TEST(searches_are_no_language) {
-    static const char *const odd[] = { "fox\"",        "\" OR 1=1 --", "body:fox", "NOT fox AND", "fox*",
-                                       "(fox",         "^fox",         "{a b}:fox", "NEAR(fox)",  "'fox' <-> & | !",
-                                       "-fox +fox ~ \\" };
+    static const char *const odd[] = { "fox\"", "\" OR 1=1 --", "body:fox",  "NOT fox AND",     "fox*",          "(fox",
+                                       "^fox",  "{a b}:fox",    "NEAR(fox)", "'fox' <-> & | !", "-fox +fox ~ \\" };
     NEED_INT(put_text(c, "odd", 1, "fox body near not and or a b 1"), 0);
     NEED_INT(put_text(c, "odd", 2, "dog"), 0);
     for (unsigned i = 0; i < sizeof odd / sizeof odd[0]; i++)

@@ -21,7 +21,8 @@ struct check_test {
 
 static jmp_buf check_end;
 
-__attribute__((noreturn, format(printf, 3, 4), unused)) static void check_fail(const char *file, int line, const char *fmt, ...) {
+__attribute__((noreturn, format(printf, 3, 4), unused)) static void check_fail(const char *file, int line,
+                                                                               const char *fmt, ...) {
     __builtin_va_list args;
     __builtin_va_start(args, fmt);
     printf("# %s:%d: ", file, line);
@@ -72,7 +73,8 @@ __attribute__((unused)) static int check_run(const struct check_test *tests, siz
     return failed;
 }
 
-#define T(f) { #f, f }
+#define T(f)                                                                                                           \
+    { #f, f }
 #define CHECK_RUN(...)                                                                                                 \
     check_run((const struct check_test[]){ __VA_ARGS__ },                                                              \
               sizeof((const struct check_test[]){ __VA_ARGS__ }) / sizeof(struct check_test))

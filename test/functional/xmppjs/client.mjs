@@ -27,11 +27,14 @@ function start({ user, password, host, port, domain }) {
   peer.start().catch((error) => tell("error", { text: String(error) }));
 }
 
+// What can't be written now is sent again when the session is resumed.
+const send = (stanza) => peer.send(stanza).catch((error) => tell("error", { text: String(error) }));
+
 async function obey(given) {
   if (given.do === "connect") start(given);
-  else if (given.do === "send") await peer.send(xml("message", { to: given.to, type: "chat" }, xml("body", {}, given.body)));
-  else if (given.do === "subscribe") await peer.send(xml("presence", { to: given.to, type: "subscribe" }));
-  else if (given.do === "approve") await peer.send(xml("presence", { to: given.to, type: "subscribed" }));
+  else if (given.do === "send") await send(xml("message", { to: given.to, type: "chat" }, xml("body", {}, given.body)));
+  else if (given.do === "subscribe") await send(xml("presence", { to: given.to, type: "subscribe" }));
+  else if (given.do === "approve") await send(xml("presence", { to: given.to, type: "subscribed" }));
   else if (given.do === "stop") {
     await peer.stop();
     process.exit(0);
