@@ -348,7 +348,8 @@ static const struct mk_col_decl cols[] = {
     [COL_EXPIRES] = { "expires", MK_C_TIME, MK_COL_NULL | MK_COL_TTL, "When it is dropped; null is never." },
 };
 static const struct mk_coll_decl collections[] = {
-    MK_COLLECTION(struct offline, messages, "offline", 1, 0, 0, cols, MK_NO_INDEX, "Messages that wait for accounts."),
+    MK_COLLECTION(struct offline, messages, "offline", 1, MK_COLL_BULKY, 0, cols, MK_NO_INDEX,
+                  "Messages that wait for accounts."),
 };
 static const struct mk_hook_decl hooks[] = {
     MK_ON(user_offline_message, MK_ORDER_OFFLINE, MK_SERIAL, on_offline_message),

@@ -236,6 +236,6 @@ static const struct mk_index_decl indexes[] = {
     [INDEX_HOST - 1] = { "by_host", "host", "owner,id" },
 };
 const struct mk_coll_decl unacked_collections[] = {
-    MK_COLLECTION(struct stream_mgmt, spool, "sm_unacked", 1, 0, 0, cols, MK_TABLE(indexes),
+    MK_COLLECTION(struct stream_mgmt, spool, "sm_unacked", 1, MK_COLL_BULKY, 0, cols, MK_TABLE(indexes),
                   "Messages sent to clients that have not acknowledged them."),
 };
