@@ -48,7 +48,6 @@ static struct mk_session *session_new(struct mk_ctx *c, struct account *a, struc
     struct mk_session *s = xmalloc(sizeof *s + slots_size(MK_ON_SESSION));
     *s = (struct mk_session){ .account = a, .stream = st, .since = mk_now(c) };
     s->jid = full_jid(c, a->entity.jid, resource);
-    s->address = xstrdup(mk_stream_address(st));
     s->number = (uint64_t)c->worker->index << 48 | ++last_number;
     list_init(&s->owed);
     list_append(&a->sessions, &s->link);
@@ -143,8 +142,15 @@ uint64_t mk_session_number(const struct mk_session *s) {
 bool mk_session_is_connected(const struct mk_session *s) {
     return s->stream != NULL;
 }
+void session_keep_address(struct mk_session *s) {
+    free(s->address);
+    s->address = xstrdup(mk_stream_address(s->stream));
+}
+
 const char *mk_session_address(const struct mk_session *s) {
-    return s->address;
+    if (s->address)
+        return s->address;
+    return s->stream ? mk_stream_address(s->stream) : "";
 }
 bool mk_session_is_available(const struct mk_session *s) {
     return s->available;

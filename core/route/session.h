@@ -28,7 +28,7 @@ struct mk_session {
     struct account *account;
     struct mk_stream *stream; /* NULL: detached */
     struct mk_jid *jid;       /* full */
-    char *address;            /* of the last stream */
+    char *address;            /* of the last stream, once that ends; NULL while it is STREAM's */
     uint64_t number;
     int64_t since;     /* when it was bound, us */
     struct list owed;  /* receipts not paid yet, oldest first; see receipt.h */
@@ -76,6 +76,8 @@ void session_lost(struct mk_ctx *c, struct mk_session *s);
 struct mk_session *session_find(const struct account *a, const char *resource, size_t len);
 struct mk_session *session_by_number(const struct account *a, uint64_t number);
 
+/* Its stream is about to lose its connection: remembers the client's address. */
+void session_keep_address(struct mk_session *s);
 /* Mails the account that what its session asked about was settled. */
 void session_settled(struct mk_session *s);
 

@@ -325,6 +325,8 @@ void stream_leave(struct mk_stream *st, enum mk_close_reason reason) {
     if (!st->account || st->flags & STREAM_LEFT)
         return;
     st->flags |= STREAM_LEFT;
+    if (st->session)
+        session_keep_address(st->session);
     struct inbound *in = inbound_new(st, NULL);
     in->reason = (uint8_t)reason;
     in->mail = (struct mail){ .suspends = true, .turn = gone_turn, .done = inbound_done };
@@ -415,7 +417,7 @@ void mk_stream_resume(struct mk_ctx *c, struct mk_stream *st, struct mk_session 
     session->stream = st;
     st->session = session;
     free(session->address);
-    session->address = xstrdup(mk_stream_address(st));
+    session->address = NULL;
     login_over(st);
     struct mk_ev_session ev = { session, 0 };
     chain_run(c, MK_HOOK_session_resumed, &ev);

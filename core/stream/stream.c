@@ -365,6 +365,7 @@ void stream_error(struct mk_stream *st, const char *cond, const char *text) {
 
 void stream_close(struct mk_stream *st, const char *cond, const char *text) {
     if (st->session) {
+        session_keep_address(st->session);
         st->session->stream = NULL;
         METRIC(this_worker, sessions_detached, 1);
         st->session = NULL;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "queue.h"
 
-/* A power of two, and what an idle session keeps. */
+/* A power of two. */
 enum { SMALL = 4 };
 
 static void resize(struct queue *q, uint32_t cap) {
@@ -26,7 +26,7 @@ void queue_pop(struct queue *q) {
     q->first = (q->first + 1) & (q->cap - 1);
     q->count--;
     q->acked++;
-    if (!q->count && q->cap > SMALL)
+    if (!q->count)
         queue_free(q);
 }
 

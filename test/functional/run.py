@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs functional tests: functions test_*(server) of files test_*.py.  Output is TAP.
 
-    run.py [-j N] [--list] [WORD...]
+    run.py [-j N] [--list | --jobs] [WORD...]
 
-A test runs if any WORD is in "FILE.NAME".  Files run beside each other, each in a process with a server of
+A test runs if any WORD is in "functional.FILE.NAME".  Files run beside each other, each in a process with a server of
 its own, which all its tests share; a module's CONFIG (a dict or a function) and SQLITE say how it is set up.  A module
 with SERVER = False has tests without argument that make theirs.
 """
@@ -113,7 +113,7 @@ def tests_of(module, words):
     """Functions in the order they were written."""
     found = [(n, f) for n, f in vars(module).items() if n.startswith("test_") and inspect.isfunction(f)
              and f.__module__ == module.__name__]
-    return [(n, f) for n, f in found if not words or any(w in f"{module.__name__}.{n}" for w in words)]
+    return [(n, f) for n, f in found if not words or any(w in f"functional.{module.__name__}.{n}" for w in words)]
 
 
 def run_file(name, words):
@@ -145,8 +145,9 @@ def run_files(names, words, jobs):
 
 def main():
     parser = argparse.ArgumentParser(description="Runs functional tests.")
-    parser.add_argument("-j", type=int, default=os.cpu_count(), dest="jobs")
+    parser.add_argument("-j", type=int, default=os.cpu_count(), dest="processes")
     parser.add_argument("--list", action="store_true")
+    parser.add_argument("--jobs", action="store_true", help="list the files to run, the longest first")
     parser.add_argument("--file", help="run this one here")
     parser.add_argument("words", nargs="*")
     options = parser.parse_args()
@@ -157,10 +158,13 @@ def main():
     if options.list:
         print("\n".join(f"{n}.{test}" for n, tests in chosen.items() for test, _ in tests))
         return
-    certificates()
     # The longest first, so that no processor waits for it at the end.
     order = sorted((n for n in names if chosen[n]), key=lambda n: (-getattr(sys.modules[n], "COST", 1), -len(chosen[n])))
-    sys.exit(1 if run_files(order, options.words, options.jobs) else 0)
+    if options.jobs:
+        print("\n".join(order))
+        return
+    certificates()
+    sys.exit(1 if run_files(order, options.words, options.processes) else 0)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,178 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# All tests:  test/run.sh [--no-build] [--list] [-j N] [WORD...]
+#
+# On a bare Debian or Ubuntu machine, as root or with sudo.  Installs what is missing, builds into build-test with
+# sanitizers (and the fuzzers into build-fuzz), runs everything, and ends with "N passed, N failed, N skipped".  WORDS choose
+# the tests that have one of them in their name.  MEERKAT_BUILD and MEERKAT_FUZZ_BUILD name other build folders,
+# MEERKAT_FUZZ_SECONDS how long each fuzzer runs.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+root=$PWD
+export MEERKAT_BUILD=${MEERKAT_BUILD:-$root/build-test} MEERKAT_FUZZ_BUILD=${MEERKAT_FUZZ_BUILD:-$root/build-fuzz}
+fuzz_seconds=${MEERKAT_FUZZ_SECONDS:-10}
+python=/usr/bin/python3 # the system's own, which has the modules that apt installs
+jobs=$(nproc)
+build=true
+list=false
+words=()
+while [ $# -gt 0 ]; do
+    case $1 in
+    --no-build) build=false ;;
+    --list) list=true ;;
+    -j) jobs=$2 && shift ;;
+    -h | --help) sed -n '3,9s/^# \{0,1\}//p' "$0" && exit ;;
+    -*) echo "unknown option $1" >&2 && exit 2 ;;
+    *) words+=("$1") ;;
+    esac
+    shift
+done
+
+install_packages() {
+    local missing=() need
+    for need in gcc g++ clang clang-format ninja-build meson pkg-config libc6-dev binutils openssl ca-certificates git \
+        libevent-dev libgnutls28-dev libxml2-dev libltdl-dev libcjson-dev libconfig-dev libidn-dev libsqlite3-dev \
+        libsystemd-dev python3 python3-clang python3-slixmpp; do
+        [ "$(dpkg-query -W -f '${db:Status-Status}' "$need" 2>/dev/null)" = installed ] || missing+=("$need")
+    done
+    command -v node >/dev/null || missing+=(nodejs)
+    command -v npm >/dev/null || missing+=(npm)
+    [ ${#missing[@]} -gt 0 ] || return 0
+    local sudo=
+    [ "$(id -u)" = 0 ] || sudo=sudo
+    echo "installing ${missing[*]}"
+    $sudo apt-get update -qq
+    $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+}
+
+# Meson finds ccache by itself.
+build_all() {
+    [ -f "$MEERKAT_BUILD/build.ninja" ] || meson setup "$MEERKAT_BUILD" "$root" -Dbuildtype=debugoptimized \
+        -Db_sanitize=address,undefined -Dwerror=true >/dev/null
+    [ -f "$MEERKAT_FUZZ_BUILD/build.ninja" ] || CC=clang meson setup "$MEERKAT_FUZZ_BUILD" "$root" -Dfuzz=true \
+        -Dtests=false -Dbuildtype=debugoptimized -Db_sanitize=address,undefined -Db_lundef=false >/dev/null
+    ninja -C "$MEERKAT_BUILD" -j "$jobs" --quiet
+    ninja -C "$MEERKAT_FUZZ_BUILD" -j "$jobs" --quiet $(fuzzers | sed 's|^|test/fuzz/fuzz_|')
+}
+
+fuzzers() {
+    for source in test/fuzz/fuzz_*.c; do
+        basename "$source" .c | sed 's/^fuzz_//'
+    done
+}
+
+# One job a line: how its output is read (tap, or plain: by its exit status), its name, its command.
+functional_jobs() {
+    "$python" test/functional/run.py --jobs "${words[@]}" |
+        while read -r name; do
+            [ -z "$name" ] || printf 'tap\tfunctional.%s\t%q test/functional/run.py --file %s %s\n' "$name" "$python" "$name" "${words[*]@Q}"
+        done
+}
+
+meson_jobs() {
+    meson introspect --tests "$MEERKAT_BUILD" | "$python" -c '
+import json, shlex, sys
+for test in json.load(sys.stdin):
+    kind = "tap" if test["protocol"] == "tap" else "plain"
+    env = " ".join(f"{k}={shlex.quote(v)}" for k, v in test["env"].items())
+    name = test["suite"][0].split(":")[-1] + "." + test["name"]
+    print(kind, name, (env + " " + shlex.join(test["cmd"])).strip(), sep="\t")'
+}
+
+other_jobs() {
+    for name in $(fuzzers); do
+        printf 'plain\tfuzz.%s\ttest/fuzz/run.sh %d %s\n' "$name" "$fuzz_seconds" "$name"
+    done
+    for script in test/lint/*.sh; do
+        printf 'plain\tlint.%s\t%s %q\n' "$(basename "${script%.*}")" "$script" "$MEERKAT_BUILD"
+    done
+    for script in test/lint/*.py; do
+        printf 'plain\tlint.%s\t%q %s %q\n' "$(basename "${script%.*}")" "$python" "$script" "$MEERKAT_BUILD"
+    done
+}
+
+# Those that a word names; a functional test may be named by its file's name or its own.
+all_jobs() {
+    functional_jobs
+    { meson_jobs && other_jobs; } | if [ ${#words[@]} = 0 ]; then cat; else
+        awk -F '\t' -v words="${words[*]}" '{ n = split(words, w, " "); for (i = 1; i <= n; i++) if (index($2, w[i])) { print; next } }'
+    fi
+}
+
+run_job() { # KIND NAME COMMAND
+    local log=$logs/$2.log status=0
+    bash -c "$3" >"$log" 2>&1 </dev/null || status=$?
+    echo "$1 $status" >"$logs/$2.status"
+    [ "$status" = 0 ] && echo "ok      $2" || echo "FAILED  $2"
+}
+
+# What became of each test of a job, as "ok NAME", "not ok NAME", "skip NAME"; then what is to be shown of failures.
+judge() { # NAME
+    local kind status
+    read -r kind status <"$logs/$1.status"
+    awk -v name="$1" -v kind="$kind" -v status="$status" '
+        kind == "tap" && /^(not )?ok / {
+            test = $0
+            sub(/^(not )?ok [0-9]* ?-? ?/, "", test)
+            skip = tolower(test) ~ /# skip/
+            if (skip) print "skip " name ": " test
+            else if (/^not ok/) { print "not ok " name ": " test; bad++ }
+            else { print "ok " name ": " test; good++ }
+        }
+        END {
+            if (kind == "plain") print (status == 0 ? "ok " : "not ok ") name
+            else if (status != 0 && !bad) print "not ok " name ": ended with status " status
+            else if (!good && !bad) print "not ok " name ": said nothing"
+        }' "$logs/$1.log"
+}
+
+show_failures() { # NAME
+    local kind status
+    read -r kind status <"$logs/$1.status"
+    [ "$status" != 0 ] || return 0
+    echo
+    echo "---- $1 (status $status)"
+    if [ "$kind" = tap ] && grep -q '^not ok' "$logs/$1.log"; then
+        # Diagnostics stand before their line (unit tests) or behind it (functional tests).
+        awk '/^# / && !shown { held = held $0 "\n"; next }
+             /^not ok/ { printf "%s%s\n", held, $0; held = ""; shown = 1; next }
+             /^ok/ { held = ""; shown = 0; next }
+             /^#/ && shown { print; next }
+             /ERROR: |SUMMARY: |runtime error/ { print }' "$logs/$1.log" | cut -c1-2000 | head -300
+    else
+        tail -60 "$logs/$1.log" | cut -c1-2000
+    fi
+}
+
+if $build; then
+    install_packages
+    build_all
+fi
+if $list; then
+    all_jobs | cut -f2 | grep -v '^functional\.' || true
+    "$python" test/functional/run.py --list "${words[@]}" | sed 's/^/functional./'
+    exit
+fi
+
+logs=$(mktemp -d)
+trap 'rm -rf "$logs"' EXIT
+export -f run_job
+export logs
+export MEERKAT_TEST_CERTS=$logs/certificates
+mkdir "$MEERKAT_TEST_CERTS"
+"$python" -c 'import sys; sys.path.insert(0, "test/functional"); import server; server.certificates()'
+all_jobs >"$logs/jobs"
+tr '\t\n' '\0\0' <"$logs/jobs" | xargs -0 -r -n 3 -P "$jobs" bash -c 'run_job "$@"' run_job
+
+names=$(cut -f2 "$logs/jobs")
+for name in $names; do judge "$name"; done >"$logs/results"
+for name in $names; do show_failures "$name"; done
+echo
+grep '^not ok' "$logs/results" | sed 's/^not ok/failed/' || true
+grep '^skip' "$logs/results" | sed 's/^skip/skipped/' || true
+count() { grep -c "^$1" "$logs/results" || true; }
+failed=$(count 'not ok')
+summary="$(count 'ok') passed, $failed failed, $(count 'skip') skipped"
+echo "$summary"
+[ "$failed" = 0 ]
