@@ -114,7 +114,7 @@ judge() { # NAME
     awk -v name="$1" -v kind="$kind" -v status="$status" '
         kind == "tap" && /^(not )?ok / {
             test = $0
-            sub(/^(not )?ok [0-9]* ?-? ?/, "", test)
+            sub(/^(not )?ok *[0-9]* *(- *)?/, "", test)
             skip = tolower(test) ~ /# skip/
             if (skip) print "skip " name ": " test
             else if (/^not ok/) { print "not ok " name ": " test; bad++ }

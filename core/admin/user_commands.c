@@ -177,7 +177,7 @@ static void add_session(struct found *f, const struct mk_session *s) {
         f->cap = f->cap ? f->cap * 2 : 16;
     }
     f->rows[f->count++] = (struct session_row){ arena_strdup(f->arena, s->jid->text),
-                                                arena_strdup(f->arena, s->address),
+                                                arena_strdup(f->arena, mk_session_address(s)),
                                                 s->since,
                                                 s->priority,
                                                 s->stream != NULL,

@@ -13,18 +13,18 @@
 
 enum conf_type { CONF_GROUP, CONF_LIST, CONF_TEXT, CONF_INT, CONF_FLOAT, CONF_BOOL };
 struct conf_node {
-    const char *name;          /* NULL in lists */
+    const char *name; /* NULL in lists */
     const char *file;
-    int line;                  /* 0 for --set */
+    int line; /* 0 for --set */
     enum conf_type type;
-    int64_t number;            /* CONF_INT, CONF_BOOL */
+    int64_t number; /* CONF_INT, CONF_BOOL */
     double real;
-    const char *text;          /* CONF_TEXT; for --set values, as written */
+    const char *text; /* CONF_TEXT; for --set values, as written */
     struct conf_node *first, *next, *parent;
     const struct conf_node *origin; /* in an overlay: the node this one stands for */
-    struct conf_asked *asked;  /* names looked for in this group, to suggest one for a misspelt name */
-    struct arena *arena;       /* the tree's */
-    bool used;                 /* claimed by a row or by the server */
+    struct conf_asked *asked;       /* names looked for in this group, to suggest one for a misspelt name */
+    struct arena *arena;            /* the tree's */
+    bool used;                      /* claimed by a row or by the server */
 };
 
 /* All that is wrong, a line each: "FILE:LINE: what is wrong; did you mean X?"  A line said before is not said again. */

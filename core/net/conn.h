@@ -31,44 +31,44 @@ struct conn_class {
 };
 
 enum conn_flags {
-    CONN_PAUSED = 1,     /* gives no input */
-    CONN_DIRTY = 2,      /* has output for the next flush */
-    CONN_BLOCKED = 4,    /* the socket was full: waits for the edge */
-    CONN_CLOSING = 8,    /* conn_close(): flushes, then closes */
-    CONN_READABLE = 16,  /* reading may give something: from the socket, or from what TLS holds */
+    CONN_PAUSED = 1,    /* gives no input */
+    CONN_DIRTY = 2,     /* has output for the next flush */
+    CONN_BLOCKED = 4,   /* the socket was full: waits for the edge */
+    CONN_CLOSING = 8,   /* conn_close(): flushes, then closes */
+    CONN_READABLE = 16, /* reading may give something: from the socket, or from what TLS holds */
     CONN_HANDSHAKE = 32,
     CONN_EOF = 64,
-    CONN_DEAD = 128,     /* the socket failed: nothing is written any more */
-    CONN_LIMITED = 256,  /* over its rate: gives no input */
-    CONN_AGAIN = 512,    /* kept input is to be given without waiting for more */
-    CONN_SOCKET = 1024,  /* an edge came, and no read was short since */
-    CONN_HUP = 2048,     /* the peer sent its FIN: read on until EOF, even after a short read */
-    CONN_SHUT = 4096,    /* we sent our FIN */
-    CONN_TOLD = 8192,    /* class->closed was called */
-    CONN_WORK = 16384    /* in the list for the loop's next turn */
+    CONN_DEAD = 128,    /* the socket failed: nothing is written any more */
+    CONN_LIMITED = 256, /* over its rate: gives no input */
+    CONN_AGAIN = 512,   /* kept input is to be given without waiting for more */
+    CONN_SOCKET = 1024, /* an edge came, and no read was short since */
+    CONN_HUP = 2048,    /* the peer sent its FIN: read on until EOF, even after a short read */
+    CONN_SHUT = 4096,   /* we sent our FIN */
+    CONN_TOLD = 8192,   /* class->closed was called */
+    CONN_WORK = 16384   /* in the list for the loop's next turn */
 };
 
 struct conn {
     const struct conn_class *class;
-    struct worker *worker;       /* NULL while detached */
+    struct worker *worker; /* NULL while detached */
     struct event event;
     int fd;
     uint16_t flags;
-    uint16_t port;               /* listener it came in on */
-    struct tls *tls;             /* NULL: plain */
-    char *in;                    /* kept input, malloc'd: IN_LEN bytes from IN_AT; NULL if none */
+    uint16_t port;   /* listener it came in on */
+    struct tls *tls; /* NULL: plain */
+    char *in;        /* kept input, malloc'd: IN_LEN bytes from IN_AT; NULL if none */
     uint32_t in_at, in_len, in_cap;
-    int error;                   /* errno that made it dead */
+    int error; /* errno that made it dead */
     struct chunk *out, *out_last;
-    uint32_t out_len;            /* bytes queued */
-    uint32_t rate;               /* bytes a second it may send us; 0: no limit */
-    int64_t credit;              /* of the rate, in bytes */
-    uint64_t credit_ms;          /* when it was counted; 0: never */
+    uint32_t out_len;   /* bytes queued */
+    uint32_t rate;      /* bytes a second it may send us; 0: no limit */
+    int64_t credit;     /* of the rate, in bytes */
+    uint64_t credit_ms; /* when it was counted; 0: never */
     struct conn *dirty_next;
-    struct list link;            /* in one of the lists of struct net_worker */
-    struct conn_timer *timer;    /* while over its rate, or closing */
+    struct list link;         /* in one of the lists of struct net_worker */
+    struct conn_timer *timer; /* while over its rate, or closing */
     void (*after)(struct conn *c);
-    char *address;               /* "host:port" of the peer, malloc'd */
+    char *address; /* "host:port" of the peer, malloc'd */
 };
 
 /* FD is a connected non-blocking socket.  Reading starts with the loop's next turn. */

@@ -20,21 +20,21 @@ struct conn_timer {
 };
 
 struct net_worker {
-    struct post post;       /* brings the work list up in the next loop turn */
+    struct post post; /* brings the work list up in the next loop turn */
     bool posted, stopped;
-    struct list work;       /* connections with something to do then */
-    struct list doubtful;   /* whose last read was short; see read.c */
-    struct list closing;    /* conn_close() was called, the end is awaited */
-    struct timer sweep;     /* runs while there are doubtful ones */
+    struct list work;     /* connections with something to do then */
+    struct list doubtful; /* whose last read was short; see read.c */
+    struct list closing;  /* conn_close() was called, the end is awaited */
+    struct timer sweep;   /* runs while there are doubtful ones */
     struct conn *dirty;
     unsigned dirty_count;
-    struct chunk *spare;    /* pool */
+    struct chunk *spare; /* pool */
     unsigned spare_count;
-    struct conn *current;   /* whose class function runs; NULL once it has left this worker */
-    const char *given;      /* to its input */
+    struct conn *current; /* whose class function runs; NULL once it has left this worker */
+    const char *given;    /* to its input */
     size_t given_len, took;
-    char *cipher;           /* CIPHER_SIZE bytes: read from a TLS socket */
-    char *record;           /* RECORD_SIZE bytes: the chunks of one record, joined */
+    char *cipher; /* CIPHER_SIZE bytes: read from a TLS socket */
+    char *record; /* RECORD_SIZE bytes: the chunks of one record, joined */
 };
 enum { CIPHER_SIZE = 32 * 1024, RECORD_SIZE = 16 * 1024 };
 
@@ -44,11 +44,11 @@ struct tls {
     char *kept;               /* ciphertext read but not yet asked for, while not reading; malloc'd */
     const char *raw;          /* the same during a read, in KEPT or in the worker's buffer */
     uint32_t raw_len;
-    uint32_t plain;           /* bytes at the head of the output queue from before TLS */
-    int error;                /* errno of the socket under GnuTLS */
-    uint8_t reads;            /* of the socket in this round */
+    uint32_t plain; /* bytes at the head of the output queue from before TLS */
+    int error;      /* errno of the socket under GnuTLS */
+    uint8_t reads;  /* of the socket in this round */
     bool direct, unsent, renegotiated;
-    bool dry, ended;          /* the last pull had nothing to give; the socket has had its EOF */
+    bool dry, ended; /* the last pull had nothing to give; the socket has had its EOF */
 };
 
 /* conn.c */

@@ -81,7 +81,8 @@ static bool message_targets(struct mk_ctx *c, struct account *a, const struct mk
     }
 }
 
-MK_SUSPENDS static void receive_message(struct mk_ctx *c, struct account *a, const struct mk_stanza *s, const struct mk_jid *to) {
+MK_SUSPENDS static void receive_message(struct mk_ctx *c, struct account *a, const struct mk_stanza *s,
+                                        const struct mk_jid *to) {
     struct targets t = { .count = 0 };
     if (!message_targets(c, a, s, to, &t))
         return;
@@ -112,7 +113,8 @@ static bool is_subscription(const struct mk_stanza *s) {
     return t >= MK_TYPE_SUBSCRIBE && t <= MK_TYPE_PROBE;
 }
 
-MK_SUSPENDS static void receive_presence(struct mk_ctx *c, struct account *a, const struct mk_stanza *s, const struct mk_jid *to) {
+MK_SUSPENDS static void receive_presence(struct mk_ctx *c, struct account *a, const struct mk_stanza *s,
+                                         const struct mk_jid *to) {
     struct targets t = { .count = 0 };
     if (is_subscription(s)) {
         struct mk_ev_stanza ev = { .stanza = s, .to = to };
@@ -134,7 +136,8 @@ MK_SUSPENDS static void receive_presence(struct mk_ctx *c, struct account *a, co
 
 /* ---- iq ---------------------------------------------------------------------------------------------------------- */
 
-MK_SUSPENDS static void receive_iq(struct mk_ctx *c, struct account *a, const struct mk_stanza *s, const struct mk_jid *to) {
+MK_SUSPENDS static void receive_iq(struct mk_ctx *c, struct account *a, const struct mk_stanza *s,
+                                   const struct mk_jid *to) {
     enum mk_type type = mk_stanza_type(s);
     bool request = type == MK_TYPE_GET || type == MK_TYPE_SET;
     struct mk_session *exact = addressed(a, to);
@@ -155,7 +158,8 @@ MK_SUSPENDS static void receive_iq(struct mk_ctx *c, struct account *a, const st
 
 /* ------------------------------------------------------------------------------------------------------------------ */
 
-MK_SUSPENDS void account_receive(struct mk_ctx *c, struct account *a, const struct mk_stanza *s, const struct mk_jid *to) {
+MK_SUSPENDS void account_receive(struct mk_ctx *c, struct account *a, const struct mk_stanza *s,
+                                 const struct mk_jid *to) {
     c->handling = s;
     switch (mk_stanza_kind(s)) {
     case MK_MESSAGE:

@@ -227,7 +227,8 @@ bool route_from_session_suspends(const struct account *a, const struct mk_stanza
     return mk_stanza_kind(s) == MK_MESSAGE && account_receive_suspends(a, s, a->entity.jid);
 }
 
-MK_SUSPENDS void route_from_session(struct mk_ctx *c, struct account *a, struct mk_session *s, struct mk_stanza *stanza) {
+MK_SUSPENDS void route_from_session(struct mk_ctx *c, struct account *a, struct mk_session *s,
+                                    struct mk_stanza *stanza) {
     const struct mk_jid *to = stanza->to ? stanza->to : a->entity.jid;
     struct mk_ev_stanza ev = { .stanza = stanza, .to = to, .session = s };
     if (stanza->type == MK_TYPE_INVALID) {

@@ -6,7 +6,8 @@
 #include "route/session.h"
 
 /* A stanza that came from a session, its `from` stamped: the account's turn, after the session counted it. */
-MK_SUSPENDS void route_from_session(struct mk_ctx *c, struct account *a, struct mk_session *s, struct mk_stanza *stanza);
+MK_SUSPENDS void route_from_session(struct mk_ctx *c, struct account *a, struct mk_session *s,
+                                    struct mk_stanza *stanza);
 bool route_from_session_suspends(const struct account *a, const struct mk_stanza *stanza);
 
 /* To whoever TO is; and to whom a sealed stanza names. */
@@ -27,7 +28,8 @@ void entity_run(const struct mk_jid *to, bool suspends, void (*fn)(struct mk_ctx
                 void (*free_arg)(void *arg), void *arg);
 
 /* What an account does with a stanza sent to it; in its turn. */
-MK_SUSPENDS void account_receive(struct mk_ctx *c, struct account *a, const struct mk_stanza *s, const struct mk_jid *to);
+MK_SUSPENDS void account_receive(struct mk_ctx *c, struct account *a, const struct mk_stanza *s,
+                                 const struct mk_jid *to);
 bool account_receive_suspends(const struct account *a, const struct mk_stanza *s, const struct mk_jid *to);
 void host_receive(struct mk_ctx *c, const struct mk_stanza *s, const struct mk_jid *to);
 

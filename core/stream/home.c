@@ -148,7 +148,7 @@ static void login_over(struct mk_stream *st) {
 }
 
 MK_SUSPENDS static void bind_resource(struct mk_ctx *c, struct mk_stream *st, const struct mk_stanza *iq,
-                          const struct mk_elem *bind) {
+                                      const struct mk_elem *bind) {
     const char *wanted = mk_text(c, mk_elem_child(bind, "resource", NS_BIND));
     const struct mk_jid *bare = st->account->entity.jid, *full = NULL;
     struct mk_view resource = { "", 0 };

@@ -75,7 +75,11 @@ static void sasl_fail(struct mk_ctx *c, struct login *l, const char *cond, const
         mk_leaf(o, "text", NULL, text);
     int rc = mk_stream_send(c, l->stream, o);
     sasl_over(l);
-    if (rc != 0 || ++l->failures >= (unsigned)stream_config.sasl_tries)
+    /* A client that tries one mechanism after the other has not guessed a password. */
+    enum { OTHER_FAILURES = 4 };
+    unsigned worth = strcmp(cond, "not-authorized") == 0 ? OTHER_FAILURES : 1;
+    l->failures += worth;
+    if (rc != 0 || l->failures >= (unsigned)stream_config.sasl_tries * OTHER_FAILURES)
         stream_error(l->stream, "policy-violation", "Too many failed attempts to log in.");
 }
 

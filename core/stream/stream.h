@@ -41,7 +41,7 @@ struct login {
     struct mk_stream *stream;
     struct sasl *sasl;
     struct mk_jid *account; /* once authenticated, bare */
-    unsigned failures;
+    unsigned failures;        /* in quarters: a wrong password counts whole */
     bool direct_tls;
     bool stepping; /* holds a reference of the stream */
 };

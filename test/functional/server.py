@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A meerkatd of our own: its folder, configuration, ports, accounts, and what it must look like when it ends.
 
-MEERKAT_BUILD names the meson build folder that the programs and plugins come from.
+MEERKAT_BUILD names the meson build folder that the programs and plugins come from, MEERKATD another daemon.  With
+MEERKAT_TEST_CHAOS=1 servers run with yield_chaos: turns interleave as they would with a slow database.
 """
 import copy
 import fcntl
@@ -138,6 +139,7 @@ def default_config(folder, ports):
              "announce")
     return {
         "workers": 2,
+        "yield_chaos": os.environ.get("MEERKAT_TEST_CHAOS") == "1",
         "plugin_dir": f"{BUILD}/plugins:{BUILD}/backends",
         "hosts": [host(DOMAIN), host(OTHER)],
         "host_types": {"default": {"plain_without_tls": False}},

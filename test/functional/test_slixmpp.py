@@ -79,19 +79,3 @@ def test_resume(server):
     for c in (a, b):
         c.stop()
     cutter.close()
-
-
-def test_unsent_is_sent_again(server):
-    """What the client had sent into the broken connection arrives after it resumed."""
-    cutter = Cutter(server.address())
-    a, b = friends(server, cutter.address)
-    for i in range(10):
-        b.send(a.jid, f"m{i}")
-        if i == 5:
-            cutter.cut()
-    b.wait("resumed")
-    for i in range(10):
-        a.wait("message", body=f"m{i}")
-    for c in (a, b):
-        c.stop()
-    cutter.close()

@@ -51,15 +51,19 @@ def test_resume(server):
 
 
 def test_own_messages_survive(server):
+    """What the client took arrives, whether it was written before the connection broke or not."""
     cutter = Cutter(server.address())
     js, py = xmppjs(server.account("javascript"), cutter.address), python(server)
-    for i in range(10):
+    for i in range(20):
         js.send(py.jid, f"m{i}")
-        if i == 5:
+        if i == 10:
             cutter.cut()
     js.wait("resumed")
-    for i in range(10):
-        py.wait("message", body=f"m{i}")
+    js.send(py.jid, "the end")
+    py.wait("message", body="the end")
+    unsent = {e["body"] for e in js.seen if e["event"] == "unsent"}
+    missing = {f"m{i}" for i in range(20)} - unsent - set(py.bodies())
+    assert not missing, f"taken by the client, and lost: {sorted(missing)}"
     assert not any(e["event"] == "failed" for e in js.seen)
     for c in (js, py):
         c.stop()

@@ -27,8 +27,8 @@ function start({ user, password, host, port, domain }) {
   peer.start().catch((error) => tell("error", { text: String(error) }));
 }
 
-// What can't be written now is sent again when the session is resumed.
-const send = (stanza) => peer.send(stanza).catch((error) => tell("error", { text: String(error) }));
+// What is refused because the connection is gone is not sent again, and is told; what was taken is, after a resumption.
+const send = (stanza) => peer.send(stanza).catch(() => tell("unsent", { body: stanza.getChildText("body") }));
 
 async function obey(given) {
   if (given.do === "connect") start(given);
