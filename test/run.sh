@@ -3,7 +3,7 @@
 # All tests:  test/run.sh [--no-build] [--list] [-j N] [WORD...]
 #
 # On a bare Debian or Ubuntu machine, as root or with sudo.  Installs what is missing, builds into build-test with
-# sanitizers (and the fuzzers into build-fuzz), runs everything, and ends with "N passed, N failed, N skipped".  WORDS choose
+# sanitizers (fuzzers into build-fuzz, what runs in several threads once more into build-tsan), runs everything, and ends with "N passed, N failed, N skipped".  WORDS choose
 # the tests that have one of them in their name.  MEERKAT_BUILD and MEERKAT_FUZZ_BUILD name other build folders,
 # MEERKAT_FUZZ_SECONDS how long each fuzzer runs.
 set -euo pipefail
@@ -11,6 +11,10 @@ cd "$(dirname "$0")/.."
 
 root=$PWD
 export MEERKAT_BUILD=${MEERKAT_BUILD:-$root/build-test} MEERKAT_FUZZ_BUILD=${MEERKAT_FUZZ_BUILD:-$root/build-fuzz}
+tsan_build=${MEERKAT_TSAN_BUILD:-$root/build-tsan}
+# Tests of what several threads do, for ThreadSanitizer; and functional tests that run again with turns interleaved.
+threaded=' control listener metrics move reload store_queue stores-memory stores-sqlite turn users '
+interleaved='test_offline test_presence test_register test_roster test_routing test_sasl test_stream_mgmt'
 fuzz_seconds=${MEERKAT_FUZZ_SECONDS:-10}
 python=/usr/bin/python3 # the system's own, which has the modules that apt installs
 jobs=$(nproc)
@@ -29,21 +33,42 @@ while [ $# -gt 0 ]; do
     shift
 done
 
-install_packages() {
-    local missing=() need
-    for need in gcc g++ clang clang-format ninja-build meson pkg-config libc6-dev binutils openssl ca-certificates git \
-        libevent-dev libgnutls28-dev libxml2-dev libltdl-dev libcjson-dev libconfig-dev libidn-dev libsqlite3-dev \
-        libsystemd-dev python3 python3-clang python3-slixmpp; do
-        [ "$(dpkg-query -W -f '${db:Status-Status}' "$need" 2>/dev/null)" = installed ] || missing+=("$need")
+missing_packages() {
+    local need
+    for need in gcc g++ clang ninja-build meson pkg-config libc6-dev binutils openssl ca-certificates git libevent-dev \
+        libgnutls28-dev libxml2-dev libltdl-dev libcjson-dev libconfig-dev libidn-dev libsqlite3-dev libsystemd-dev \
+        python3 python3-clang python3-slixmpp; do
+        [ "$(dpkg-query -W -f '${db:Status-Status}' "$need" 2>/dev/null)" = installed ] || echo "$need"
     done
-    command -v node >/dev/null || missing+=(nodejs)
-    command -v npm >/dev/null || missing+=(npm)
-    [ ${#missing[@]} -gt 0 ] || return 0
+    # What clang needs for sanitizers and fuzzers is a package of its own on Debian.
+    [ -e "$(clang -print-file-name=include 2>/dev/null)/sanitizer/asan_interface.h" ] || missing+=(clang libclang-rt-dev)
+    command -v node >/dev/null || echo nodejs
+    command -v npm >/dev/null || echo npm
+    command -v clang-format-14 >/dev/null || command -v clang-format >/dev/null || echo clang-format
+}
+
+can_fuzz() {
+    echo 'int LLVMFuzzerTestOneInput(const unsigned char *d, unsigned long n) { return d && n > 1; }' |
+        clang -fsanitize=fuzzer,address -x c - -o /dev/null 2>/dev/null
+}
+
+install() {
     local sudo=
     [ "$(id -u)" = 0 ] || sudo=sudo
-    echo "installing ${missing[*]}"
-    $sudo apt-get update -qq
-    $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+    echo "installing $*"
+    $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null
+}
+
+install_packages() {
+    local missing
+    missing=$(missing_packages)
+    if [ -n "$missing" ]; then
+        $([ "$(id -u)" = 0 ] || echo sudo) apt-get update -qq
+        # The one that the tree is formatted with, where the distribution still has it.
+        apt-cache show clang-format-14 >/dev/null 2>&1 && missing=${missing/clang-format/clang-format-14}
+        install $missing
+    fi
+    can_fuzz || install "libclang-rt-$(clang -dumpversion | cut -d. -f1)-dev"
 }
 
 # Meson finds ccache by itself.
@@ -52,7 +77,9 @@ build_all() {
         -Db_sanitize=address,undefined -Dwerror=true >/dev/null
     [ -f "$MEERKAT_FUZZ_BUILD/build.ninja" ] || CC=clang meson setup "$MEERKAT_FUZZ_BUILD" "$root" -Dfuzz=true \
         -Dtests=false -Dbuildtype=debugoptimized -Db_sanitize=address,undefined -Db_lundef=false >/dev/null
+    [ -f "$tsan_build/build.ninja" ] || meson setup "$tsan_build" "$root" -Dbuildtype=debugoptimized -Db_sanitize=thread >/dev/null
     ninja -C "$MEERKAT_BUILD" -j "$jobs" --quiet
+    ninja -C "$tsan_build" -j "$jobs" --quiet
     ninja -C "$MEERKAT_FUZZ_BUILD" -j "$jobs" --quiet $(fuzzers | sed 's|^|test/fuzz/fuzz_|')
 }
 
@@ -62,7 +89,7 @@ fuzzers() {
     done
 }
 
-# One job a line: how its output is read (tap, or plain: by its exit status), its name, its command.
+# One job a line: how its output is read (tap, or plain: by its exit status, where 77 is a skip), its name, its command.
 functional_jobs() {
     "$python" test/functional/run.py --jobs "${words[@]}" |
         while read -r name; do
@@ -70,14 +97,23 @@ functional_jobs() {
         done
 }
 
-meson_jobs() {
-    meson introspect --tests "$MEERKAT_BUILD" | "$python" -c '
+chaos_jobs() {
+    for name in $interleaved; do
+        printf 'tap\tchaos.%s\tMEERKAT_TEST_CHAOS=1 %q test/functional/run.py --file %s\n' "$name" "$python" "$name"
+    done
+}
+
+meson_jobs() { # BUILD PREFIX [NAMES]
+    meson introspect --tests "$1" | "$python" -c '
 import json, shlex, sys
+prefix, names = sys.argv[1], sys.argv[2]
 for test in json.load(sys.stdin):
+    if names and test["name"] not in names.split():
+        continue
     kind = "tap" if test["protocol"] == "tap" else "plain"
     env = " ".join(f"{k}={shlex.quote(v)}" for k, v in test["env"].items())
-    name = test["suite"][0].split(":")[-1] + "." + test["name"]
-    print(kind, name, (env + " " + shlex.join(test["cmd"])).strip(), sep="\t")'
+    name = (prefix or test["suite"][0].split(":")[-1]) + "." + test["name"]
+    print(kind, name, (env + " " + shlex.join(test["cmd"])).strip(), sep="\t")' "$2" "${3:-}"
 }
 
 other_jobs() {
@@ -95,7 +131,7 @@ other_jobs() {
 # Those that a word names; a functional test may be named by its file's name or its own.
 all_jobs() {
     functional_jobs
-    { meson_jobs && other_jobs; } | if [ ${#words[@]} = 0 ]; then cat; else
+    { meson_jobs "$MEERKAT_BUILD" '' && meson_jobs "$tsan_build" tsan "$threaded" && chaos_jobs && other_jobs; } | if [ ${#words[@]} = 0 ]; then cat; else
         awk -F '\t' -v words="${words[*]}" '{ n = split(words, w, " "); for (i = 1; i <= n; i++) if (index($2, w[i])) { print; next } }'
     fi
 }
@@ -104,7 +140,11 @@ run_job() { # KIND NAME COMMAND
     local log=$logs/$2.log status=0
     bash -c "$3" >"$log" 2>&1 </dev/null || status=$?
     echo "$1 $status" >"$logs/$2.status"
-    [ "$status" = 0 ] && echo "ok      $2" || echo "FAILED  $2"
+    case $status in
+    0) echo "ok      $2" ;;
+    77) echo "skipped $2: $(tail -1 "$log")" ;;
+    *) echo "FAILED  $2" ;;
+    esac
 }
 
 # What became of each test of a job, as "ok NAME", "not ok NAME", "skip NAME"; then what is to be shown of failures.
@@ -121,7 +161,7 @@ judge() { # NAME
             else { print "ok " name ": " test; good++ }
         }
         END {
-            if (kind == "plain") print (status == 0 ? "ok " : "not ok ") name
+            if (kind == "plain") print (status == 0 ? "ok " : status == 77 ? "skip " : "not ok ") name
             else if (status != 0 && !bad) print "not ok " name ": ended with status " status
             else if (!good && !bad) print "not ok " name ": said nothing"
         }' "$logs/$1.log"
@@ -130,7 +170,7 @@ judge() { # NAME
 show_failures() { # NAME
     local kind status
     read -r kind status <"$logs/$1.status"
-    [ "$status" != 0 ] || return 0
+    [ "$status" != 0 ] && [ "$status" != 77 ] || return 0
     echo
     echo "---- $1 (status $status)"
     if [ "$kind" = tap ] && grep -q '^not ok' "$logs/$1.log"; then

@@ -28,6 +28,11 @@ static void arrive(struct post *p) {
     conn_attach(&st->conn, this_worker);
     stream_enlist(st);
     st->flags &= (uint8_t)~STREAM_MOVING;
+    if (st->state == STREAM_ENDED) { /* meanwhile */
+        stream_arrived_dead(st);
+        stream_unref(st);
+        return;
+    }
     st->host = host_find(jid_domain(l->account), l->account->domain_len);
     if (!st->host) {
         stream_error(st, "host-gone", NULL);

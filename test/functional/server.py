@@ -4,7 +4,9 @@
 MEERKAT_BUILD names the meson build folder that the programs and plugins come from, MEERKATD another daemon.  With
 MEERKAT_TEST_CHAOS=1 servers run with yield_chaos: turns interleave as they would with a slow database.
 """
+import atexit
 import copy
+import ctypes
 import fcntl
 import itertools
 import json
@@ -68,6 +70,7 @@ def certificates():
     folder = os.environ.get("MEERKAT_TEST_CERTS")
     if not folder:
         folder = os.environ["MEERKAT_TEST_CERTS"] = tempfile.mkdtemp(prefix="meerkat-certs-")
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
     if not os.path.exists(os.path.join(folder, OTHER + ".crt")):
         ca = certificate(folder, "ca", [])
         for domain in (DOMAIN, OTHER):
@@ -156,6 +159,11 @@ def default_config(folder, ports):
 
 # ---- the server
 
+def end_with_parent():
+    """So that no server outlives a runner that was killed (PR_SET_PDEATHSIG)."""
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+
+
 class Server:
     """CONFIG is merged into the default; a function gets the default tree and changes it.  SQLITE keeps everything in a
     file that a restart finds again.  As a context manager it is stopped, which must go well, and removed."""
@@ -211,7 +219,8 @@ class Server:
         env = dict(os.environ, ASAN_OPTIONS="detect_leaks=1:abort_on_error=0:detect_stack_use_after_return=0:"
                    + os.environ.get("ASAN_OPTIONS", ""), UBSAN_OPTIONS="print_stacktrace=1")
         with open(self.log_path, "wb") as log:
-            self.process = subprocess.Popen([DAEMON, "-c", self.config_path], stdout=log, stderr=log, env=env)
+            self.process = subprocess.Popen([DAEMON, "-c", self.config_path], stdout=log, stderr=log, env=env,
+                                            preexec_fn=end_with_parent)
         deadline = time.monotonic() + START_TIMEOUT
         while not self.is_listening():
             if self.process.poll() is not None:

@@ -71,6 +71,7 @@ def main():
     def read_commands():
         for line in sys.stdin:
             loop.call_soon_threadsafe(driver.obey, json.loads(line))
+        loop.call_soon_threadsafe(loop.stop)  # whoever commands is gone
 
     threading.Thread(target=read_commands, daemon=True).start()
     driver.go()

@@ -66,6 +66,8 @@ class Run:
             pump(self.everybody, 0)
         while sum(c.sm.acked for c in self.senders) < stop // 4:
             pump(self.everybody, 1)
+        for _ in range(5):
+            self.send_some()  # these are under way, in all stages
         self.server.kill()
         while pump(self.everybody, 0):  # what it had written to the sockets
             pass

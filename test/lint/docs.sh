@@ -42,4 +42,6 @@ for manual in "$here"/plugins/*/*.md "$here"/backends/*/*.md; do
 done
 between "$here/README.md" features "$tmp/features" >"$tmp/new"
 settle "$here/README.md" "$tmp/new"
+"$build/core/meerkatd" --manual >"$tmp/options"
+settle "$here/etc/options.md" "$tmp/options"
 exit $bad

@@ -18,4 +18,50 @@ meson setup "$tmp/hello/build" "$tmp/hello" -Dwerror=true -Db_lundef=false
 ninja -C "$tmp/hello/build"
 meson test -C "$tmp/hello/build" --print-errorlogs
 meson install -C "$tmp/hello/build" --destdir "$tmp/root"
-find "$tmp/root" -name hello.so | grep -q /meerkat/plugins-
+[ -n "$(find "$tmp/root" -path "*/meerkat/plugins-*/hello.so")" ]
+
+# And it answers: the installed server loads it and a client asks.
+plugins=$(dirname "$(find "$tmp/root" -name hello.so)")
+cat >"$tmp/meerkat.cfg" <<END
+plugin_dir = "$plugins";
+hosts = ( { name = "localhost"; } );
+host_types = { default = { anonymous = true; }; };
+listeners = ( { address = "127.0.0.1"; port = 0; } );
+control = { socket = "$tmp/control"; };
+plugins = { hello = { greeting = "Good day"; }; };
+END
+meerkatd -c "$tmp/meerkat.cfg" >"$tmp/log" 2>&1 &
+server=$!
+trap 'kill $server 2>/dev/null; wait $server 2>/dev/null; rm -rf "$tmp"' EXIT
+/usr/bin/python3 - "$tmp/log" <<'END' || { cat "$tmp/log"; exit 1; }
+import re, socket, sys, time
+
+for _ in range(200):
+    found = re.search(r"port (\d+)", open(sys.argv[1]).read())
+    if found:
+        break
+    time.sleep(0.05)
+client = socket.create_connection(("127.0.0.1", int(found.group(1))), 10)
+said = b""
+
+def ask(text, until):
+    global said
+    client.sendall(text.encode())
+    said = b""
+    while until.encode() not in said:
+        got = client.recv(65536)
+        if not got:
+            sys.exit(f"the server closed the connection after {said!r}")
+        said += got
+
+HEADER = "<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' to='localhost' version='1.0'>"
+ask(HEADER, "</stream:features>")
+ask("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='ANONYMOUS'/>", "<success")
+ask(HEADER, "</stream:features>")
+ask("<iq id='b' type='set'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>", "</iq>")
+ask("<iq id='h' type='get' to='localhost'><hello xmlns='urn:example:hello'/></iq>", "</iq>")
+assert b"Good day" in said, said
+END
+kill $server
+wait $server
+trap 'rm -rf "$tmp"' EXIT

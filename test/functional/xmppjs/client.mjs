@@ -41,4 +41,6 @@ async function obey(given) {
   }
 }
 
-createInterface({ input: process.stdin }).on("line", (line) => obey(JSON.parse(line)));
+createInterface({ input: process.stdin })
+  .on("line", (line) => obey(JSON.parse(line)))
+  .on("close", () => process.exit(0));
