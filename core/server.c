@@ -415,6 +415,7 @@ static void stop(void) {
     load_free();
     store_clear();
     tls_teardown();
+    stream_teardown();
     for (unsigned i = 0; i < 3; i++)
         event_free(server.signals[i]);
     event_base_free(server.base);

@@ -37,11 +37,9 @@ missing_packages() {
     local need
     for need in gcc g++ clang ninja-build meson pkg-config libc6-dev binutils openssl ca-certificates git libevent-dev \
         libgnutls28-dev libxml2-dev libltdl-dev libcjson-dev libconfig-dev libidn-dev libsqlite3-dev libsystemd-dev \
-        python3 python3-clang python3-slixmpp; do
+        abigail-tools python3 python3-clang python3-slixmpp; do
         [ "$(dpkg-query -W -f '${db:Status-Status}' "$need" 2>/dev/null)" = installed ] || echo "$need"
     done
-    # What clang needs for sanitizers and fuzzers is a package of its own on Debian.
-    [ -e "$(clang -print-file-name=include 2>/dev/null)/sanitizer/asan_interface.h" ] || missing+=(clang libclang-rt-dev)
     command -v node >/dev/null || echo nodejs
     command -v npm >/dev/null || echo npm
     command -v clang-format-14 >/dev/null || command -v clang-format >/dev/null || echo clang-format

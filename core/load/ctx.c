@@ -30,7 +30,7 @@ bool mk_is_admin(const struct mk_ctx *c, const struct mk_jid *jid) {
 
 bool mk_is_local(const struct mk_ctx *c, struct mk_view domain) {
     (void)c;
-    return host_find(domain.s, domain.len) != NULL;
+    return host_find(domain.s, domain.len) || domain_find(domain.s, domain.len);
 }
 
 const char *mk_disco_feature(const struct mk_ctx *c, uint32_t to, unsigned i) {

@@ -109,6 +109,7 @@ void plan_release(struct plan *p) {
             tls_cert_release(p->hosts[i].cert);
     for (unsigned i = 0; i < p->type_count; i++)
         table_free(&p->types[i].type->iqs);
+    table_free(&p->domains);
     if (p->snapshot)
         table_free(&p->snapshot->by_name);
     arena_free(&p->arena);

@@ -52,6 +52,7 @@ static void make_snapshot(struct plan *p) {
     for (const struct module *m = load.modules; m; m = m->next)
         plugins[s->plugin_count++] = &m->plugin;
     s->hosts = hosts;
+    s->domains = p->domains;
     s->types = types;
     s->globals = globals;
     s->plugins = plugins;
@@ -69,6 +70,7 @@ static struct plan *make_plan(const struct conf_node *root, struct conf_errors *
     plan_order(p);
     plan_types(p);
     plan_hosts(p);
+    plan_domains(p);
     if (e->count != before) {
         plan_release(p);
         return NULL;

@@ -36,6 +36,15 @@ static void put_iqs(struct buf *out, const struct mk_plugin *d) {
                    rows[i].flags & MK_OWNER ? "the account itself" : "anybody");
 }
 
+static void put_domains(struct buf *out, const struct mk_plugin *d) {
+    const struct mk_domain_decl *rows = d->domains.items;
+    if (d->domains.count)
+        buf_puts(out, "\n## Domains\n\n");
+    for (uint32_t i = 0; i < d->domains.count; i++)
+        buf_printf(out, "- that of the option `%s`%s\n", rows[i].option,
+                   rows[i].room ? ", with the addresses in it" : "");
+}
+
 static void put_hooks(struct buf *out, const struct mk_plugin *d) {
     const struct mk_hook_decl *rows = d->hooks.items;
     if (d->hooks.count)
@@ -141,6 +150,7 @@ void manual_plugin(struct buf *out, const struct plugin *plugin) {
                d->flags & MK_PLUGIN_GLOBAL ? "backends" : "plugins", d->name);
     put_options(out, d);
     put_iqs(out, d);
+    put_domains(out, d);
     put_hooks(out, d);
     put_commands(out, d);
     put_metrics(out, d);

@@ -79,6 +79,7 @@ struct plan {
     struct snapshot *snapshot;
     struct host *hosts;
     unsigned host_count;
+    struct table domains; /* of struct domain, by name; the snapshot's */
 };
 
 struct load_state {
@@ -122,9 +123,10 @@ void plan_order(struct plan *p);
 void want_after(struct plan *p, struct want *w, struct want *before, bool soft);
 const struct mk_provide_decl *provide_find(const struct plugin *m, const char *iface, uint16_t major, uint32_t *row);
 
-/* types.c, hosts.c: the snapshot. */
+/* types.c, hosts.c, domains.c: the snapshot. */
 void plan_types(struct plan *p);
 void plan_hosts(struct plan *p);
+void plan_domains(struct plan *p);
 void plan_services(struct plan *p);
 void plan_release(struct plan *p); /* certificates and tables */
 

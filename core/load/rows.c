@@ -285,6 +285,23 @@ static bool check_xep(const struct rows *r, const void *row) {
     return check_text(r, ((const struct mk_xep_decl *)row)->number, "number");
 }
 
+static bool check_domain(const struct rows *r, const void *row) {
+    const struct mk_domain_decl *d = row, *rows = r->m->d.domains.items;
+    if (!check_text(r, d->option, "option"))
+        return false;
+    const struct mk_opt_decl *o = option_named(r->m, d->option);
+    if (!o || o->type != MK_T_TEXT)
+        return wrong(r, "takes its domain from `%s`, which is no option of text", d->option);
+    for (uint32_t i = 0; i < r->row; i++)
+        if (strcmp(rows[i].option, d->option) == 0)
+            return wrong(r, "has the option `%s` of row %u", d->option, i);
+    if (r->m->d.flags & MK_PLUGIN_GLOBAL)
+        return wrong(r, "serves a domain of a host, and a global plugin has none");
+    if (d->mode != MK_INLINE && d->mode != MK_SERIAL)
+        return wrong(r, "has the mode %u; domains are INLINE or SERIAL", d->mode);
+    return d->room || d->domain || wrong(r, "has no function");
+}
+
 /* ---- all of them ------------------------------------------------------------------------------------------------- */
 
 static bool check_table(const struct plugin *m, const char *name, const struct mk_table *t,
@@ -320,5 +337,6 @@ bool rows_check(const struct plugin *m, struct buf *why) {
            check_table(m, "metrics", &d->metrics, check_metric, why) &&
            check_table(m, "commands", &d->commands, check_command, why) &&
            check_table(m, "collections", &d->collections, check_collection, why) &&
-           check_table(m, "xeps", &d->xeps, check_xep, why);
+           check_table(m, "xeps", &d->xeps, check_xep, why) &&
+           check_table(m, "domains", &d->domains, check_domain, why);
 }

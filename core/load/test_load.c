@@ -40,6 +40,11 @@ static const struct {
     { "t_iq_to", "row 0 of its table `iqs` has the recipients 0; MK_TO_SERVER and MK_TO_ACCOUNT there are" },
     { "t_command_at", "row 0 of its table `commands` runs at `user`, which is no JID among its arguments" },
     { "t_metric_name", "row 0 of its table `metrics` needs a name in snake case" },
+    { "t_domain_fn", "row 0 of its table `domains` has no function" },
+    { "t_domain_global", "row 0 of its table `domains` serves a domain of a host, and a global plugin has none" },
+    { "t_domain_mode", "row 0 of its table `domains` has the mode 2; domains are INLINE or SERIAL" },
+    { "t_domain_option", "row 0 of its table `domains` takes its domain from `flag`, which is no option of text" },
+    { "t_domain_twice", "row 1 of its table `domains` has the option `text` of row 0" },
     { "t_slot_owner", "row 0 of its table `slots` has the owner 3; slots are on sessions, accounts and rooms" },
 };
 
@@ -270,6 +275,64 @@ static void refuses_hosts(void) {
     CHECK(strstr(said(), "7: unknown option `nam` in host; did you mean `name`?\n"));
     CHECK(strstr(said(), "7: host needs the option `name`: The domain that is served.\n"));
     CHECK(strstr(said(), "7: host must be a group, { ... }\n"));
+}
+
+/* ---- domains of plugins ------------------------------------------------------------------------------------------ */
+
+#define TWO                                                                                                            \
+    "hosts = ( { name = \"one.example\"; }, { name = \"two.example\"; } );\n"                                          \
+    "host_types = { default = { anonymous = true; }; };\n"
+
+static const struct domain *served(const char *domain) {
+    return domain_find(domain, strlen(domain));
+}
+
+static void serves_domains(void) {
+    begin();
+    CHECK(!plan(TWO "plugins = { t_room = { late = \"@HOST@.@host@.@HOST@\"; }; };"));
+    CHECK_TEXT(said(), "3: option `late` of plugin t_room: \"one.example.@host@.one.example\" is no domain\n"
+                       "3: option `late` of plugin t_room: \"two.example.@host@.two.example\" is no domain\n");
+    begin();
+    CHECK(start(TWO "plugins = { t_room = { late = \"@HOST@.in.@HOST@.at\"; }; };"));
+    const struct domain *d = served("rooms.two.example");
+    CHECK(d && served("rooms.one.example") && served("rooms.one.example") != d);
+    CHECK(d->host == host_find("two.example", 11) && d->inst == instance_of("t_room"));
+    CHECK_TEXT(d->row->option, "domain");
+    CHECK_TEXT(served("one.example.in.one.example.at")->row->option, "late");
+    CHECK_INT(snapshot_current()->domains.count, 4); /* `slow` has no value */
+    CHECK(!served("one.example") && !served("rooms.one.exampl") && !served("rooms.one.examples"));
+    struct test_turn *t = turn_of("one.example");
+    CHECK(mk_is_local(&t->ctx, (struct mk_view){ "rooms.two.example", 17 }));
+    CHECK(!mk_is_local(&t->ctx, (struct mk_view){ "rooms.four.example", 18 }));
+}
+
+static void serves_domains_of_its_type(void) {
+    begin();
+    CHECK(start("hosts = ( { name = \"one.example\"; }, { name = \"two.example\"; type = \"guests\"; } );\n"
+                "host_types = { default = { anonymous = true; }; guests = { anonymous = true; plugins = { t_room = { "
+                "domain = \"Other.Example\"; }; }; }; };"));
+    CHECK_INT(snapshot_current()->domains.count, 1);
+    CHECK(served("other.example") && served("other.example")->host == host_find("two.example", 11));
+}
+
+static void refuses_domains(void) {
+    begin();
+    CHECK(!plan(TWO "plugins = { t_room = {\ndomain = \"one.example\"; slow = \"a@b\"; }; };"));
+    CHECK_TEXT(said(), "4: plugin t_room serves one.example for host one.example, but that is a host itself: give it "
+                       "another domain\n"
+                       "4: plugin t_room serves one.example for host two.example, but that is a host itself: give it "
+                       "another domain\n"
+                       "4: option `slow` of plugin t_room: \"a@b\" is no domain\n");
+    begin();
+    CHECK(!plan(TWO "plugins = { t_room = {\ndomain = \"rooms.example\"; }; };"));
+    CHECK_TEXT(said(), "4: plugin t_room for host one.example and plugin t_room for host two.example both serve "
+                       "rooms.example: write @HOST@ where the host's name belongs\n");
+    begin();
+    CHECK(!plan(BASE "plugins = {\nt_room = { };\nt_rooms = { }; };"));
+    CHECK_TEXT(said(), "3: plugin t_room for host localhost and plugin t_rooms for host localhost both serve "
+                       "rooms.localhost: give one another domain\n");
+    begin();
+    CHECK(plan(BASE "plugins = { t_room = { }; t_rooms = { domain = \"more.@HOST@\"; }; };"));
 }
 
 static void lists_accounts_and_mechanisms(void) {
@@ -530,13 +593,13 @@ static void errors_have_names(void) {
 }
 
 int main(void) {
-    int failed =
-        CHECK_RUN(T(refuses_wrong_plugins), T(refuses_all_at_once), T(refuses_missing_files), T(takes_the_template),
-                  T(reports_unmet_needs), T(reports_circles), T(starts_in_order_of_needs), T(picks_among_providers),
-                  T(binds_storage), T(refuses_storage), T(reports_failed_starts), T(instances_for_each_type),
-                  T(refuses_hosts), T(lists_accounts_and_mechanisms), T(builds_tables), T(refuses_clashes),
-                  T(chains_run_in_order), T(serial_chains_want_a_fiber), T(chains_count), T(instances_are_read_only),
-                  T(numbers_metrics_and_timers), T(reports_and_manual), T(errors_have_names));
+    int failed = CHECK_RUN(
+        T(refuses_wrong_plugins), T(refuses_all_at_once), T(refuses_missing_files), T(takes_the_template),
+        T(reports_unmet_needs), T(reports_circles), T(starts_in_order_of_needs), T(picks_among_providers),
+        T(binds_storage), T(refuses_storage), T(reports_failed_starts), T(instances_for_each_type), T(refuses_hosts),
+        T(serves_domains), T(serves_domains_of_its_type), T(refuses_domains), T(lists_accounts_and_mechanisms),
+        T(builds_tables), T(refuses_clashes), T(chains_run_in_order), T(serial_chains_want_a_fiber), T(chains_count),
+        T(instances_are_read_only), T(numbers_metrics_and_timers), T(reports_and_manual), T(errors_have_names));
     begin();
     load_free();
     return failed;

@@ -151,6 +151,26 @@ static void hosts_come_and_go(void) {
     CHECK_TEXT(old->name, "localhost");
 }
 
+static bool serves(const char *domain) {
+    return domain_find(domain, strlen(domain)) != NULL;
+}
+
+static void domains_come_and_go(void) {
+    begin();
+    CHECK(start(BASE "plugins = { t_room = { slow = \"slow.@HOST@\"; }; };"));
+    CHECK(serves("rooms.localhost") && serves("slow.localhost"));
+    /* `domain` is live, `slow` waits for a restart: the plugin goes on with the old one, and so does the router. */
+    CHECK(reload(BASE "plugins = { t_room = { domain = \"chat.@HOST@\"; slow = \"snail.@HOST@\"; }; };"));
+    CHECK_TEXT(notes.data, "needs a restart: plugin t_room, option slow\n");
+    CHECK(serves("chat.localhost") && !serves("rooms.localhost"));
+    CHECK(serves("slow.localhost") && !serves("snail.localhost"));
+    CHECK(!reload(BASE "plugins = { t_room = { domain = \"localhost\"; slow = \"slow.@HOST@\"; }; };"));
+    CHECK(serves("chat.localhost"));
+    forget_errors();
+    CHECK(reload(BASE "plugins = { t_room = { enabled = false; }; };"));
+    CHECK(!serves("chat.localhost") && !serves("slow.localhost"));
+}
+
 static void storage_waits(void) {
     begin();
     CHECK(start(HOST "plugins = { t_keeper = { }; }; backends = { one = { backend = \"t_backend\"; }; two = { backend "
@@ -299,9 +319,9 @@ static void workers_follow(void) {
 
 int main(void) {
     int failed = CHECK_RUN(T(live_options_change), T(other_options_wait), T(a_wrong_configuration_changes_nothing),
-                           T(plugins_come_and_go), T(services_are_bound_anew), T(hosts_come_and_go), T(storage_waits),
-                           T(slots_are_laid_out), T(slots_of_a_reload), T(slots_of_a_type_without_the_plugin),
-                           T(workers_follow));
+                           T(plugins_come_and_go), T(services_are_bound_anew), T(hosts_come_and_go),
+                           T(domains_come_and_go), T(storage_waits), T(slots_are_laid_out), T(slots_of_a_reload),
+                           T(slots_of_a_type_without_the_plugin), T(workers_follow));
     begin();
     load_free();
     buf_free(&notes);

@@ -4,7 +4,6 @@
 #include "run/metric.h"
 #include "util/mem.h"
 #include <stdlib.h>
-#include <string.h>
 
 static void account_idle(struct mk_entity *e);
 static void account_full(struct mk_entity *e, bool full);
@@ -15,21 +14,9 @@ bool entity_is_account(const struct mk_entity *e) {
     return e && e->class == &account_class;
 }
 
-static bool same_bare(const void *item, const void *key) {
+static bool same_account(const void *item, const void *key) {
     const struct mk_entity *e = item;
-    const struct mk_jid *jid = key;
-    size_t len = jid_bare_len(jid);
-    return e->jid->hash == jid->hash && e->jid->text_len == len && memcmp(e->jid->text, jid->text, len) == 0;
-}
-
-static struct mk_jid *keep_bare(const struct mk_jid *jid) {
-    size_t len = jid_bare_len(jid);
-    struct mk_jid *bare = xmalloc(sizeof *bare + len + 1);
-    memcpy(bare, jid, sizeof *bare + len);
-    bare->text[len] = '\0';
-    bare->resource_len = 0;
-    bare->text_len = (uint16_t)len;
-    return bare;
+    return entity_is_account(e) && jid_is_bare_of(e->jid, key);
 }
 
 void *account_slots(struct account *a) {
@@ -37,8 +24,8 @@ void *account_slots(struct account *a) {
 }
 
 struct account *account_find(const struct mk_jid *jid) {
-    struct mk_entity *e = table_find(&this_worker->entities, jid->hash, same_bare, jid);
-    return entity_is_account(e) ? account_of(e) : NULL;
+    struct mk_entity *e = table_find(&this_worker->entities, jid->hash, same_account, jid);
+    return e ? account_of(e) : NULL;
 }
 
 struct account *account_get(const struct host *host, const struct mk_jid *jid) {
@@ -48,7 +35,7 @@ struct account *account_get(const struct host *host, const struct mk_jid *jid) {
         return a;
     a = xmalloc(sizeof *a + slots_size(MK_ON_ACCOUNT));
     *a = (struct account){ .exists = EXISTS_UNKNOWN };
-    entity_init(&a->entity, &account_class, keep_bare(jid), host);
+    entity_init(&a->entity, &account_class, jid_keep_bare(jid), host);
     list_init(&a->sessions);
     table_add(&w->entities, jid->hash, &a->entity);
     METRIC(w, accounts_loaded, 1);
@@ -77,7 +64,7 @@ static void account_idle(struct mk_entity *e) {
     struct account *a = account_of(e);
     if (a->session_count || a->stream_count || e->timers)
         return;
-    table_remove(&this_worker->entities, e->jid->hash, same_bare, e->jid);
+    table_remove(&this_worker->entities, e->jid->hash, same_account, e->jid);
     METRIC(this_worker, accounts_loaded, -1);
     account_free(a);
 }

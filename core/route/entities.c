@@ -2,6 +2,7 @@
 /* All entities of a worker together: at a reload, at a stop. */
 #include "route/object_timer.h"
 #include "route/receipt.h"
+#include "route/room.h"
 #include "route/router.h"
 #include "util/mem.h"
 #include <stdlib.h>
@@ -10,6 +11,10 @@ void entities_follow_hosts(struct worker *w) {
     uint32_t pos = 0;
     struct mk_entity *e;
     while ((e = table_next(&w->entities, &pos)) != NULL) {
+        if (entity_is_room(e)) {
+            room_follow(room_of(e));
+            continue;
+        }
         const struct host *host = host_find(jid_domain(e->jid), e->jid->domain_len);
         if (host) /* else its last turns end under the host that was */
             e->host = host;
@@ -77,6 +82,8 @@ void entities_free(struct worker *w) {
     while ((e = table_next(&w->entities, &pos)) != NULL) {
         if (entity_is_account(e)) {
             account_free(account_of(e));
+        } else if (entity_is_room(e)) {
+            room_free(room_of(e));
         } else {
             mk_jid_free((struct mk_jid *)e->jid);
             free(e);

@@ -14,16 +14,23 @@ void snapshot_publish(const struct snapshot *s) {
     atomic_store_explicit(&newest, s, memory_order_release);
 }
 
+/* Of hosts and domains alike the name comes first. */
 static bool same_domain(const void *item, const void *key) {
-    const struct host *h = item;
+    const char *name = *(const char *const *)item;
     const struct mk_view *domain = key;
-    return strncmp(h->name, domain->s, domain->len) == 0 && h->name[domain->len] == '\0';
+    return strncmp(name, domain->s, domain->len) == 0 && name[domain->len] == '\0';
 }
 
 const struct host *host_find(const char *domain, size_t len) {
     const struct snapshot *s = snapshot_current();
     struct mk_view key = { domain, len };
     return s ? table_find(&s->by_name, hash_bytes(domain, len), same_domain, &key) : NULL;
+}
+
+const struct domain *domain_find(const char *domain, size_t len) {
+    const struct snapshot *s = snapshot_current();
+    struct mk_view key = { domain, len };
+    return s && s->domains.count ? table_find(&s->domains, hash_bytes(domain, len), same_domain, &key) : NULL;
 }
 
 /* ---- iq ---------------------------------------------------------------------------------------------------------- */

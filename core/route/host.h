@@ -115,6 +115,15 @@ struct host {
     unsigned since; /* number of the snapshot that it was first in */
 };
 
+/* A domain that a plugin serves in the name of a host. */
+struct domain {
+    const char *name;
+    const struct host *host;
+    const struct instance *inst;
+    const struct mk_domain_decl *row;
+    const char *label; /* "muc:rooms.example.org", for the watchdog */
+};
+
 /* An interface, who provides it and who is bound to it. */
 struct service_entry {
     const char *iface;
@@ -129,6 +138,7 @@ struct snapshot {
     const struct host *const *hosts; /* in the order of the configuration */
     uint32_t host_count;
     struct table by_name; /* of struct host */
+    struct table domains; /* of struct domain, by name */
     const struct host_type *const *types;
     uint32_t type_count;
     const struct instance *const *globals; /* backends and the like */
@@ -141,6 +151,8 @@ struct snapshot {
 
 /* The host that serves DOMAIN on this worker's snapshot, or NULL. */
 const struct host *host_find(const char *domain, size_t len);
+/* The same for one that a plugin serves. */
+const struct domain *domain_find(const char *domain, size_t len);
 const struct snapshot *snapshot_current(void);   /* of this worker; of the main thread: the newest */
 void snapshot_publish(const struct snapshot *s); /* makes it the newest */
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "route/router.h"
 #include "route/receipt.h"
+#include "route/room.h"
 #include "run/metric.h"
 #include "util/mem.h"
 #include "xml/out.h"
@@ -15,7 +16,9 @@ struct delivery {
     const struct mk_jid *to; /* of the stanza, or OWNED below */
     struct mk_jid *own_to;
     struct mk_receipt *receipt;
-    const struct host *host; /* of the sender's snapshot; found again by name on another worker */
+    /* One of them, of the sender's snapshot; found again by name on another worker. */
+    const struct host *host;
+    const struct domain *domain;
     bool for_host, again;
 };
 
@@ -23,7 +26,7 @@ enum { SPARE_MAX = 256 };
 static __thread struct delivery *spare;
 static __thread unsigned spare_count;
 
-static struct delivery *delivery_new(const struct mk_stanza *s, const struct mk_jid *to, const struct host *host) {
+static struct delivery *delivery_new(const struct mk_stanza *s, const struct mk_jid *to) {
     struct delivery *d = spare;
     if (d) {
         spare = (struct delivery *)d->mail.next;
@@ -31,7 +34,7 @@ static struct delivery *delivery_new(const struct mk_stanza *s, const struct mk_
     } else {
         d = xmalloc(sizeof *d);
     }
-    *d = (struct delivery){ .stanza = stanza_ref(s), .host = host, .receipt = mk_receipt_hold(s) };
+    *d = (struct delivery){ .stanza = stanza_ref(s), .receipt = mk_receipt_hold(s) };
     d->own_to = to == s->to ? NULL : mk_jid_keep(to);
     d->to = d->own_to ? d->own_to : to;
     d->for_host = !to->local_len;
@@ -60,11 +63,30 @@ void router_trim(void) {
     spare_count = 0;
 }
 
+static void refuse(struct mk_ctx *c, const struct mk_stanza *s, const char *cond) {
+    METRIC(c->worker, bounces, 1);
+    if (mk_refuse(c, s, cond, NULL) != 0)
+        mk_log(c, MK_DEBUG, "could not answer with %s", cond);
+}
+
+/* Presence that asks for nothing goes unanswered. */
+static void refuse_unless_presence(struct mk_ctx *c, const struct mk_stanza *s, const char *cond) {
+    if (mk_stanza_kind(s) != MK_PRESENCE || mk_stanza_type(s) == MK_TYPE_SUBSCRIBE)
+        refuse(c, s, cond);
+}
+
+MK_SUSPENDS static void deliver_to_room(struct mk_ctx *c, struct delivery *d) {
+    if (!room_receive(c, room_of(c->entity), d->stanza, d->to))
+        refuse_unless_presence(c, d->stanza, "remote-server-not-found");
+}
+
 MK_SUSPENDS static void deliver_turn(struct mk_ctx *c, struct mail *m) {
     struct delivery *d = container_of(m, struct delivery, mail);
     c->handling = d->stanza;
     c->again = d->again;
-    if (d->for_host)
+    if (d->domain)
+        deliver_to_room(c, d);
+    else if (d->for_host)
         host_receive(c, d->stanza, d->to);
     else
         account_receive(c, account_of(c->entity), d->stanza, d->to);
@@ -72,11 +94,19 @@ MK_SUSPENDS static void deliver_turn(struct mk_ctx *c, struct mail *m) {
 
 static bool deliver_needs(struct mk_entity *e, struct mail *m) {
     struct delivery *d = container_of(m, struct delivery, mail);
+    if (d->domain)
+        return room_receive_suspends(room_of(e));
     return d->for_host || account_receive_suspends(account_of(e), d->stanza, d->to);
 }
 
 static void deliver_done(struct mail *m) {
     delivery_free(container_of(m, struct delivery, mail));
+}
+
+static struct mk_entity *recipient(const struct delivery *d) {
+    if (d->domain)
+        return &room_get(d->domain, d->to)->entity;
+    return d->for_host ? host_entity(d->host) : &account_get(d->host, d->to)->entity;
 }
 
 /* C: the turn that sends it, NULL if it comes from another worker. */
@@ -86,37 +116,51 @@ static void deliver_here(struct mk_ctx *c, struct delivery *d) {
         entity_mail_first(c, &d->mail); /* it is older than what waits */
         return;
     }
-    entity_mail(d->for_host ? host_entity(d->host) : &account_get(d->host, d->to)->entity, &d->mail);
+    entity_mail(recipient(d), &d->mail);
 }
 
 static void deliver_post(struct post *p) {
     struct delivery *d = container_of(p, struct delivery, post);
-    d->host = this_worker ? host_find(jid_domain(d->to), d->to->domain_len) : NULL;
-    if (d->host)
+    const char *domain = jid_domain(d->to);
+    d->host = this_worker ? host_find(domain, d->to->domain_len) : NULL;
+    d->domain = this_worker && !d->host ? domain_find(domain, d->to->domain_len) : NULL;
+    if (d->host || d->domain)
         deliver_here(NULL, d);
     else
-        delivery_free(d); /* the host went while the mail was under way */
+        delivery_free(d); /* the domain went while the mail was under way */
+}
+
+/* To its home worker. */
+static void send_off(struct mk_ctx *c, struct delivery *d) {
+    struct worker *home = worker_of(d->to->hash);
+    if (home == this_worker) {
+        deliver_here(c, d);
+        return;
+    }
+    stanza_parse_now(d->stanza);
+    d->post.run = deliver_post;
+    worker_post(home, &d->post);
 }
 
 /* To the entity of a local account or host, wherever it lives. */
 static void deliver(struct mk_ctx *c, const struct host *host, const struct mk_stanza *s, const struct mk_jid *to,
                     bool again) {
-    struct delivery *d = delivery_new(s, to, host);
+    struct delivery *d = delivery_new(s, to);
+    d->host = host;
     d->again = again;
-    struct worker *home = worker_of(to->hash);
-    if (home == this_worker) {
-        deliver_here(c, d);
-        return;
-    }
-    stanza_parse_now(s);
-    d->post.run = deliver_post;
-    worker_post(home, &d->post);
+    send_off(c, d);
 }
 
-static void refuse(struct mk_ctx *c, const struct mk_stanza *s, const char *cond) {
-    METRIC(c->worker, bounces, 1);
-    if (mk_refuse(c, s, cond, NULL) != 0)
-        mk_log(c, MK_DEBUG, "could not answer with %s", cond);
+/* To a room, or to the domain of rooms itself. */
+static void deliver_to_domain(struct mk_ctx *c, const struct domain *domain, const struct mk_stanza *s,
+                              const struct mk_jid *to) {
+    if (!domain_handles(domain, to)) {
+        refuse_unless_presence(c, s, "service-unavailable");
+        return;
+    }
+    struct delivery *d = delivery_new(s, to);
+    d->domain = domain;
+    send_off(c, d);
 }
 
 /* The sender's turn answers for the host: nothing of the host's own is touched. */
@@ -142,13 +186,15 @@ static void elsewhere(struct mk_ctx *c, const struct mk_stanza *s, const struct 
     struct mk_ev_stanza ev = { .stanza = s, .to = to };
     if (c->host && chain_run(c, MK_HOOK_route_elsewhere, &ev))
         return;
-    if (mk_stanza_kind(s) != MK_PRESENCE || mk_stanza_type(s) == MK_TYPE_SUBSCRIBE)
-        refuse(c, s, "remote-server-not-found");
+    refuse_unless_presence(c, s, "remote-server-not-found");
 }
 
 static void route_as(struct mk_ctx *c, const struct mk_stanza *s, const struct mk_jid *to, bool again) {
     const struct host *host = host_find(jid_domain(to), to->domain_len);
-    if (!host)
+    const struct domain *domain = host ? NULL : domain_find(jid_domain(to), to->domain_len);
+    if (domain)
+        deliver_to_domain(c, domain, s, to);
+    else if (!host)
         elsewhere(c, s, to);
     else if (!to->local_len && mk_stanza_kind(s) == MK_IQ)
         iq_to_host(c, host, s, to);
@@ -263,13 +309,14 @@ void host_receive(struct mk_ctx *c, const struct mk_stanza *s, const struct mk_j
 
 static const struct entity_class host_class = { "host", NULL, NULL };
 
-static bool same_jid(const void *item, const void *key) {
-    return mk_jid_same(((const struct mk_entity *)item)->jid, key);
+static bool same_host(const void *item, const void *key) {
+    const struct mk_entity *e = item;
+    return e->class == &host_class && mk_jid_same(e->jid, key);
 }
 
 struct mk_entity *host_entity(const struct host *host) {
     struct worker *w = this_worker;
-    struct mk_entity *e = table_find(&w->entities, host->jid->hash, same_jid, host->jid);
+    struct mk_entity *e = table_find(&w->entities, host->jid->hash, same_host, host->jid);
     if (!e) {
         e = xmalloc(sizeof *e);
         entity_init(e, &host_class, mk_jid_keep(host->jid), host);

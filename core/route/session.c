@@ -2,6 +2,7 @@
 #include "route/session.h"
 #include "route/object_timer.h"
 #include "route/receipt.h"
+#include "route/room.h"
 #include "run/metric.h"
 #include "stream/stream.h"
 #include "util/mem.h"
@@ -9,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-uint32_t session_limit = 20;
+_Atomic uint32_t session_limit = 20;
 
 static __thread uint64_t last_number;
 
@@ -220,6 +221,10 @@ void *mk_session_slot(struct mk_ctx *c, struct mk_session *s, unsigned index) {
 }
 
 void *mk_self_slot(struct mk_ctx *c, unsigned index) {
-    assert(!c->aside && entity_is_account(c->entity) && index < c->inst->plugin->d.slots.count);
-    return slots_get(c, MK_ON_ACCOUNT, account_slots(account_of(c->entity)), c->inst->plugin->slot_base + index);
+    assert(!c->aside && index < c->inst->plugin->d.slots.count);
+    unsigned number = c->inst->plugin->slot_base + index;
+    if (entity_is_room(c->entity))
+        return slots_get(c, MK_ON_ROOM, room_slots(room_of(c->entity)), number);
+    assert(entity_is_account(c->entity));
+    return slots_get(c, MK_ON_ACCOUNT, account_slots(account_of(c->entity)), number);
 }

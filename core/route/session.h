@@ -39,7 +39,7 @@ struct mk_session {
     /* slots follow */
 };
 
-extern uint32_t session_limit; /* option limits.sessions */
+extern _Atomic uint32_t session_limit; /* option limits.sessions */
 
 /* ---- accounts --------------------------------------------------------------------------------------------------- */
 

@@ -25,6 +25,7 @@ enum { METRIC_BUCKETS = 40 };
     X(sessions, MK_GAUGE, "", "Bound resources, connected or detached.")                                               \
     X(sessions_detached, MK_GAUGE, "", "Sessions kept for resumption.")                                                \
     X(accounts_loaded, MK_GAUGE, "", "Accounts in memory.")                                                            \
+    X(rooms_loaded, MK_GAUGE, "", "Rooms of plugins in memory.")                                                       \
     X(messages_in, MK_COUNTER, "messages", "Messages received from clients.")                                          \
     X(presences_in, MK_COUNTER, "", "Presences received from clients.")                                                \
     X(iqs_in, MK_COUNTER, "", "Info queries received from clients.")                                                   \

@@ -8,8 +8,8 @@
 /* One turn may run inside another on the worker's stack: a message goes from socket to socket in plain calls. */
 enum { MAX_NESTING = 2, MAILS_IN_A_ROW = 64 };
 
-uint32_t turn_deadline_ms = 10000;
-uint32_t mailbox_high_mark = 1000;
+_Atomic uint32_t turn_deadline_ms = 10000;
+_Atomic uint32_t mailbox_high_mark = 1000;
 bool yield_chaos;
 
 struct aside {

@@ -94,8 +94,8 @@ bool turn_is_ready(const struct worker *w);
 void turn_begin(struct mk_ctx *c, struct mk_entity *e, const struct host *host, const struct mk_jid *self);
 void turn_end(struct mk_ctx *c);
 
-extern uint32_t turn_deadline_ms;  /* option limits.turn_deadline */
-extern uint32_t mailbox_high_mark; /* option limits.mailbox */
-extern bool yield_chaos;           /* debug: ops that complete at once are still deferred */
+extern _Atomic uint32_t turn_deadline_ms;  /* option limits.turn_deadline */
+extern _Atomic uint32_t mailbox_high_mark; /* option limits.mailbox */
+extern bool yield_chaos;                   /* debug: ops that complete at once are still deferred */
 
 #endif

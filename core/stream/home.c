@@ -41,7 +41,7 @@ static void arrive(struct post *p) {
     }
     st->account = account_get(st->host, l->account);
     st->account->stream_count++;
-    worker_timer(this_worker, &l->deadline, (uint64_t)stream_config.login_ms);
+    worker_timer(this_worker, &l->deadline, (uint64_t)stream_config()->login_ms);
     st->state = STREAM_HEADER;
     scan_init(&st->scan);
     stream_go_on(st, STREAM_HELD_BY_TURN);

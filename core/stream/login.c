@@ -40,7 +40,7 @@ struct login *login_new(struct mk_stream *st) {
     entity_init(&l->entity, &login_class, NULL, NULL);
     l->stream = st;
     l->deadline.fire = on_deadline;
-    worker_timer(st->conn.worker, &l->deadline, (uint64_t)stream_config.login_ms);
+    worker_timer(st->conn.worker, &l->deadline, (uint64_t)stream_config()->login_ms);
     return l;
 }
 
@@ -79,7 +79,7 @@ static void sasl_fail(struct mk_ctx *c, struct login *l, const char *cond, const
     enum { OTHER_FAILURES = 4 };
     unsigned worth = strcmp(cond, "not-authorized") == 0 ? OTHER_FAILURES : 1;
     l->failures += worth;
-    if (rc != 0 || l->failures >= (unsigned)stream_config.sasl_tries * OTHER_FAILURES)
+    if (rc != 0 || l->failures >= (unsigned)stream_config()->sasl_tries * OTHER_FAILURES)
         stream_error(l->stream, "policy-violation", "Too many failed attempts to log in.");
 }
 

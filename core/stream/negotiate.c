@@ -37,15 +37,15 @@ void stream_send_header(struct mk_stream *st, const char *to) {
 /* ---- features ---------------------------------------------------------------------------------------------------------- */
 
 static void put_limits(struct mk_stream *st, struct mk_out *o) {
-    const struct xml_limits *limits = st->account ? &stream_config.after : &stream_config.before;
+    const struct xml_limits *limits = st->account ? &stream_config()->after : &stream_config()->before;
     mk_open(o, "limits", "urn:xmpp:stream-limits:0");
     mk_open(o, "max-bytes", NULL);
     char number[24];
     snprintf(number, sizeof number, "%u", limits->bytes);
     mk_put_text(o, number);
     mk_close(o);
-    if (stream_config.idle_s) {
-        snprintf(number, sizeof number, "%lld", (long long)stream_config.idle_s);
+    if (stream_config()->idle_s) {
+        snprintf(number, sizeof number, "%lld", (long long)stream_config()->idle_s);
         mk_leaf(o, "idle-seconds", NULL, number);
     }
     mk_close(o);

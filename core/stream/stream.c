@@ -10,13 +10,20 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct stream_config stream_config = {
+/* Workers read the newest while a reload sets another: old ones stay until the end. */
+struct kept_config {
+    struct stream_config config; /* first */
+    struct kept_config *before;
+};
+static const struct stream_config defaults = {
     .before = { 10 * 1024, 32, 64, 256 },
     .after = { 256 * 1024, 64, 128, 4096 },
     .login_ms = 30000,
     .sasl_tries = 5,
     .out_bytes = 4 * 1024 * 1024,
 };
+static _Atomic(const struct stream_config *) newest_config = &defaults;
+static struct kept_config *kept_configs;
 
 /* What a worker keeps for its streams. */
 struct streams {
@@ -27,7 +34,23 @@ struct streams {
 static __thread struct streams streams;
 
 void stream_setup(const struct stream_config *config) {
-    stream_config = *config;
+    struct kept_config *k = xmalloc(sizeof *k);
+    *k = (struct kept_config){ *config, kept_configs };
+    kept_configs = k;
+    atomic_store_explicit(&newest_config, &k->config, memory_order_release);
+}
+
+const struct stream_config *stream_config(void) {
+    return atomic_load_explicit(&newest_config, memory_order_acquire);
+}
+
+void stream_teardown(void) {
+    atomic_store(&newest_config, &defaults);
+    while (kept_configs) {
+        struct kept_config *k = kept_configs;
+        kept_configs = k->before;
+        free(k);
+    }
 }
 
 static size_t on_input(struct conn *c, const char *data, size_t len);
@@ -208,13 +231,23 @@ static void refused(struct mk_stream *st, enum scan_result r) {
     }
 }
 
+/* Whether the end tag of the root is that of a stream, by whatever prefix; the header was checked to begin one. */
+static bool ends_stream(const char *tag, size_t len) {
+    static const char name[] = "stream";
+    size_t end = len - 1; /* the > */
+    while (end > 2 && strchr(" \t\r\n", tag[end - 1]))
+        end--;
+    size_t begin = end < sizeof name - 1 ? 0 : end - (sizeof name - 1);
+    return begin >= 2 && memcmp(tag + begin, name, sizeof name - 1) == 0 && (tag[begin - 1] == ':' || begin == 2);
+}
+
 static size_t on_input(struct conn *c, const char *data, size_t len) {
     struct mk_stream *st = stream_of(c);
     size_t done = 0;
     stream_ref(st); /* an element may be the stream's last */
     while (done < len && st->state != STREAM_ENDED && !(c->flags & (CONN_PAUSED | CONN_HANDSHAKE))) {
         size_t used = 0;
-        const struct xml_limits *limits = st->account ? &stream_config.after : &stream_config.before;
+        const struct xml_limits *limits = st->account ? &stream_config()->after : &stream_config()->before;
         enum scan_result r = scan_next(&st->scan, limits, data + done, len - done, &used);
         if (r == SCAN_MORE)
             break;
@@ -226,7 +259,7 @@ static size_t on_input(struct conn *c, const char *data, size_t len) {
             stream_header(st, at, used);
         else if (r == SCAN_STANZA)
             element(st, at, used);
-        else if (r == SCAN_CLOSE)
+        else if (r == SCAN_CLOSE && ends_stream(at, used))
             stream_ended_by_client(st);
         else
             refused(st, r);
@@ -291,7 +324,7 @@ void stream_write_stanza(struct mk_stream *st, const struct mk_stanza *s, const 
     struct mk_receipt *r = s->kind == MK_MESSAGE ? mk_receipt_hold(s) : NULL;
     if (r)
         owe(st, r);
-    if (st->conn.out_len > stream_config.out_bytes)
+    if (st->conn.out_len > stream_config()->out_bytes)
         too_slow(st);
 }
 

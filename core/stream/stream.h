@@ -41,7 +41,7 @@ struct login {
     struct mk_stream *stream;
     struct sasl *sasl;
     struct mk_jid *account; /* once authenticated, bare */
-    unsigned failures;        /* in quarters: a wrong password counts whole */
+    unsigned failures;      /* in quarters: a wrong password counts whole */
     bool direct_tls;
     bool stepping; /* holds a reference of the stream */
 };
@@ -70,7 +70,9 @@ struct stream_config {
     int64_t sasl_tries;
     int64_t out_bytes; /* most output queued for one client */
 };
-void stream_setup(const struct stream_config *config);
+void stream_setup(const struct stream_config *config); /* main thread, at start and at a reload */
+const struct stream_config *stream_config(void);       /* the newest; lives until stream_teardown() */
+void stream_teardown(void);
 
 /* Accepts for listeners of kind c2s. */
 void stream_accept(struct worker *w, const struct listener_config *config, int fd, const struct sockaddr *peer,
@@ -134,7 +136,5 @@ void stream_ended_by_client(struct mk_stream *st);
 /* Tells the account, once, that the stream is over; its session then ends for REASON, or is lost. */
 void stream_leave(struct mk_stream *st, enum mk_close_reason reason);
 void home_trim(void); /* the thread's spare mails, at its end */
-
-extern struct stream_config stream_config;
 
 #endif

@@ -324,6 +324,21 @@ struct mk_jid *mk_jid_keep(const struct mk_jid *jid) {
     return memcpy(xmalloc(jid_size(jid)), jid, jid_size(jid));
 }
 
+struct mk_jid *jid_keep_bare(const struct mk_jid *jid) {
+    size_t len = jid_bare_len(jid);
+    struct mk_jid *bare = xmalloc(sizeof *bare + len + 1);
+    memcpy(bare, jid, sizeof *bare + len);
+    bare->text[len] = '\0';
+    bare->resource_len = 0;
+    bare->text_len = (uint16_t)len;
+    return bare;
+}
+
+bool jid_is_bare_of(const struct mk_jid *bare, const struct mk_jid *jid) {
+    size_t len = jid_bare_len(jid);
+    return bare->hash == jid->hash && bare->text_len == len && memcmp(bare->text, jid->text, len) == 0;
+}
+
 void mk_jid_free(struct mk_jid *jid) {
     free(jid);
 }

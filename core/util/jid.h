@@ -23,6 +23,10 @@ int jid_read(struct arena *arena, const char *text, size_t len, const struct mk_
 /* Bare JID in ARENA, or JID itself; a copy in ARENA; bytes of the bare part. */
 const struct mk_jid *jid_bare(struct arena *arena, const struct mk_jid *jid);
 const struct mk_jid *jid_copy(struct arena *arena, const struct mk_jid *jid);
+/* A bare copy, OWNED: given back by mk_jid_free(). */
+struct mk_jid *jid_keep_bare(const struct mk_jid *jid);
+/* Whether BARE is JID without its resource. */
+bool jid_is_bare_of(const struct mk_jid *bare, const struct mk_jid *jid);
 /* BARE with RESOURCE, which is prepared already. */
 const struct mk_jid *jid_with(struct arena *arena, const struct mk_jid *bare, struct mk_view resource);
 

@@ -318,6 +318,10 @@ static enum mk_flow on_session_lost(struct mk_ctx *c, struct mk_ev_session *ev) 
     if (!m || !m->resumable)
         return MK_NEXT;
     m->detached = true;
+    if (is_over(c, m)) { /* what a connected client is given time for */
+        m->detached = false;
+        return MK_NEXT;
+    }
     m->asked = false;
     mk_timer_stop(c, ev->session, TIMER_ACK);
     mk_timer_start(c, ev->session, TIMER_RESUME, m->resume_ms);

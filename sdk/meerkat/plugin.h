@@ -11,6 +11,7 @@
 #define MEERKAT_PLUGIN_H
 
 #include <meerkat/command.h>
+#include <meerkat/domain.h>
 #include <meerkat/hook.h>
 #include <meerkat/metric.h>
 #include <meerkat/option.h>
@@ -38,7 +39,7 @@ struct mk_plugin {
     const char *name, *version, *summary; /* name: snake case, the file's name; summary: one line */
     uint32_t flags, inst_size, worker_size, zero;
     struct mk_table options, needs, provides, hooks, iqs, nonzas, features, disco, slots, timers, metrics, commands,
-        collections, xeps;
+        collections, xeps, domains;
     int (*start)(void *inst, struct mk_err *err);
     void (*stop)(void *inst);
     int (*worker_start)(const void *inst, void *worker, struct mk_err *err);

@@ -30,8 +30,7 @@ MK_EXPORT void *mk_self_slot(struct mk_ctx *c, unsigned index);
 
 /*
  * A timer.  One per row and object runs at a time.  FN runs in the object's turn with the mode of the row; SESSION is
- * the session's, or NULL for the other owners.  Timers keep no object alive: a session or account that goes takes its
- * timers along.
+ * the session's, or NULL for the other owners.  A session that ends takes its timers along.
  */
 struct mk_timer_decl {
     const char *name;
@@ -41,8 +40,8 @@ struct mk_timer_decl {
 
 /*
  * Starts timer INDEX (row of your .timers) of SESSION, or of mk_self() if SESSION is NULL, to fire in MS milliseconds
- * (about: within 100 ms, never early); one that runs is started anew.  An account without sessions stays in memory
- * while one of its timers runs.
+ * (about: within 100 ms, never early); one that runs is started anew.  An account without sessions, and a room,
+ * stays in memory while one of its timers runs.
  */
 MK_EXPORT void mk_timer_start(struct mk_ctx *c, struct mk_session *session, unsigned index, uint32_t ms);
 MK_EXPORT void mk_timer_stop(struct mk_ctx *c, struct mk_session *session, unsigned index);

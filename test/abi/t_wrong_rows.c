@@ -99,6 +99,33 @@ static const struct mk_metric_decl metrics[] = { { "Bad Name", MK_COUNTER, 0, ""
 #elif defined SLOT_OWNER
 static const struct mk_slot_decl slots[] = { { "s", MK_ON_HOST, 8, NULL, NULL } };
 #define TABLES .slots = MK_TABLE(slots)
+#else
+static void on_room(struct mk_ctx *c, struct mk_ev_stanza *ev) {
+    (void)c;
+    (void)ev;
+}
+OPTION(MK_OPT_TEXT(struct wrong, text, "rooms.@HOST@", 0, "Text."))
+static const struct mk_domain_decl domains[] = {
+#if defined DOMAIN_FN
+    { "text", MK_INLINE, 0, NULL, NULL },
+#elif defined DOMAIN_MODE
+    { "text", MK_ASIDE, 0, on_room, NULL },
+#elif defined DOMAIN_OPTION
+    { "flag", MK_INLINE, 0, on_room, NULL },
+#else
+    { "text", MK_INLINE, 0, on_room, NULL },
+#endif
+#if defined DOMAIN_TWICE
+    { "text", MK_INLINE, 0, on_room, NULL },
+#endif
+};
+#define TABLES .options = MK_TABLE(options), .domains = MK_TABLE(domains)
+__attribute__((unused)) static void (*const handler)(struct mk_ctx *, struct mk_ev_stanza *) = on_room;
+#endif
+#ifdef DOMAIN_GLOBAL
+#define FLAGS MK_PLUGIN_GLOBAL
+#else
+#define FLAGS 0
 #endif
 
 /* What a variant leaves out. */
@@ -111,6 +138,7 @@ const struct mk_plugin *mk_plugin_entry(void) {
         .name = PLUGIN_NAME,
         .version = "1.0",
         .summary = "Test: a wrong row",
+        .flags = FLAGS,
         .inst_size = sizeof(struct wrong),
         TABLES,
     };

@@ -189,7 +189,7 @@ def test_not_authorized_before_bind(server):
 def test_not_well_formed(server):
     for data in ("<message><body></message></body>", "<message to='a' to='b'/>", "<message>&nothing;</message>",
                  "<message><body>&#0;</body></message>", "<message a='<'/>", "<message><body>]]></body></message>",
-                 "<message b=c/>", "stray text", "<1/>", "<message><x:y/></message>"):
+                 "<message b=c/>", "stray text", "<1/>", "<message><x:y/></message>", "</other>"):
         refused_bytes(server, data, "not-well-formed")
 
 

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // xmpp.js as a driver: see real.py.
 import { client, xml } from "@xmpp/client";
+import { webcrypto } from "node:crypto";
 import { createInterface } from "node:readline";
+
+globalThis.crypto ??= webcrypto; // node 18 of Debian 12 has it only here
 
 const tell = (event, more = {}) => console.log(JSON.stringify({ event, ...more }));
 let peer;
