@@ -9,6 +9,8 @@
 #include "run/metric.h"
 #include "util/mem.h"
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -224,6 +226,10 @@ static bool handshake(struct conn *c) {
         return false;
     }
     METRIC(c->worker, tls_handshakes, 1);
+    /* The client's last message is acknowledged now: by itself the kernel would wait 40 ms for data of ours, and a client
+     * with Nagle's algorithm on holds its first bytes until then. */
+    int on = 1;
+    setsockopt(c->fd, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof on);
     c->flags &= ~CONN_HANDSHAKE;
     c->flags |= CONN_READABLE;
     if (c->out_len)

@@ -41,18 +41,17 @@ bool check_any_failed(void) {
 
 int tests_run(const struct test *tests, size_t count) {
     int failed = 0;
-    printf("1..%zu\n", count);
+    size_t number = 0;
     for (size_t i = 0; i < count; i++) {
-        if (tests[i].caps & ~harness_caps()) {
-            printf("ok %zu - %s # SKIP the backend can't\n", i + 1, tests[i].name);
+        if (tests[i].caps & ~harness_caps()) /* not what this backend promises */
             continue;
-        }
         tests[i].run();
         bool bad = check_any_failed();
-        printf("%sok %zu - %s\n", bad ? "not " : "", i + 1, tests[i].name);
+        printf("%sok %zu - %s\n", bad ? "not " : "", ++number, tests[i].name);
         fflush(stdout);
         failed |= bad;
     }
+    printf("1..%zu\n", number);
     return failed;
 }
 
