@@ -43,7 +43,7 @@ class Backtrace:
             gdb.execute("set $%s = %d" % (name, int(value)))
         if "x30" in self.names:
             gdb.execute("set $pc = $x30")
-            gdb.execute("set $sp = %d" % (self.sp + 160))
+            gdb.execute("set $sp = %d" % (self.sp + 176))
         else:
             gdb.execute("set $rsp = %d" % (self.at + 8 * len(self.names)))
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* AAPCS64.  A saved context is 160 bytes of stack: x19-x30, d8-d15. */
+/* AAPCS64.  A saved context is 176 bytes of stack: x19-x30, d8-d15, FPCR. */
 	.text
 
 	.globl	switch_to
@@ -9,7 +9,7 @@
 switch_to:
 	.cfi_startproc
 	hint	#34
-	sub	sp, sp, #160
+	sub	sp, sp, #176
 	stp	x19, x20, [sp, #0]
 	stp	x21, x22, [sp, #16]
 	stp	x23, x24, [sp, #32]
@@ -20,6 +20,8 @@ switch_to:
 	stp	d10, d11, [sp, #112]
 	stp	d12, d13, [sp, #128]
 	stp	d14, d15, [sp, #144]
+	mrs	x10, fpcr
+	str	x10, [sp, #160]
 	mov	x9, sp
 	str	x9, [x0]
 	mov	sp, x1
@@ -33,7 +35,11 @@ switch_to:
 	ldp	d10, d11, [sp, #112]
 	ldp	d12, d13, [sp, #128]
 	ldp	d14, d15, [sp, #144]
-	add	sp, sp, #160
+	ldr	x9, [sp, #160]
+	cmp	x9, x10
+	b.eq	1f
+	msr	fpcr, x9
+1:	add	sp, sp, #176
 	ret
 	.cfi_endproc
 	.size	switch_to, .-switch_to
@@ -58,16 +64,18 @@ switch_begin:
 switch_prepare:
 	.cfi_startproc
 	hint	#34
-	sub	x2, x0, #160
+	sub	x2, x0, #176
 	mov	x3, #0
 0:	str	xzr, [x2, x3]
 	add	x3, x3, #8
-	cmp	x3, #160
+	cmp	x3, #176
 	b.lt	0b
 	str	x1, [x2, #0]
 	adrp	x4, switch_begin
 	add	x4, x4, :lo12:switch_begin
 	str	x4, [x2, #88]
+	mrs	x4, fpcr
+	str	x4, [x2, #160]
 	mov	x0, x2
 	ret
 	.cfi_endproc
