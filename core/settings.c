@@ -87,8 +87,10 @@ static const struct mk_opt_decl limit_rows[] = {
     MK_OPT_INT(struct limits, login_attempts, "5", 1, 100, MK_OPT_LIVE, "Failed logins on one connection."),
     MK_OPT_SIZE(struct limits, output, "4M", 65536, 1 << 30, MK_OPT_LIVE,
                 "Bytes that wait for one client to read; past it the connection is given up."),
-    MK_OPT_INT(struct limits, mailbox, "1000", 10, 1000000, MK_OPT_LIVE,
-               "Stanzas that wait for one account; past it its own connections are not read."),
+    MK_OPT_INT(
+        struct limits, mailbox, "1000", 10, 1000000, MK_OPT_LIVE,
+        "Stanzas that wait for one account; past it its own connections are not read, and past eight times of it "
+        "what others send is refused with resource-constraint."),
     MK_OPT_DURATION(struct limits, turn_deadline, "10s", 100, 600000, MK_OPT_LIVE,
                     "Time that handling one stanza may wait for databases and the like."),
     MK_OPT_INT(struct limits, sessions, "20", 1, MAX_SESSIONS, MK_OPT_LIVE, "Resources of one account."),

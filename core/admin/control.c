@@ -25,7 +25,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-enum { CLIENTS_MAX = 64, REQUEST_MAX = 512 * 1024, IDLE_S = 300, STALLED_S = 10 };
+enum { CLIENTS_MAX = 64, REQUEST_MAX = 512 * 1024, IDLE_S = 300, STALLED_S = 10, NO_DESCRIPTOR_US = 50000 };
 
 struct client {
     struct list link;
@@ -321,8 +321,12 @@ static void on_accept(evutil_socket_t listener, short what, void *arg) {
     uid_t uid = 0;
     (void)what, (void)arg;
     int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-    if (fd < 0)
+    if (fd < 0) {
+        /* Without a descriptor the connection stays in the queue, and the loop would turn in place. */
+        if (errno == EMFILE || errno == ENFILE)
+            usleep(NO_DESCRIPTOR_US);
         return;
+    }
     if (!may_connect(fd, &uid)) {
         log_notice("user %u may not use the control socket", (unsigned)uid);
         close(fd);

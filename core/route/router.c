@@ -22,7 +22,10 @@ struct delivery {
     bool for_host, again;
 };
 
-enum { SPARE_MAX = 256 };
+enum {
+    SPARE_MAX = 256,
+    MAILBOX_FACTOR = 8 /* times limits.mailbox: what an entity may have waiting */
+};
 static __thread struct delivery *spare;
 static __thread unsigned spare_count;
 
@@ -109,6 +112,21 @@ static struct mk_entity *recipient(const struct delivery *d) {
     return d->for_host ? host_entity(d->host) : &account_get(d->host, d->to)->entity;
 }
 
+/*
+ * The senders' connections go on being read, whatever becomes of one recipient: past a multiple of the mark at which its
+ * own connections stop, what others send is refused.  Answers are not answered, so this ends.
+ */
+static void refuse_overflow(struct mk_ctx *c, struct mk_entity *e, struct delivery *d) {
+    struct mk_ctx own;
+    METRIC(this_worker, mail_refused, 1);
+    if (!c)
+        turn_begin(&own, NULL, e->host, e->jid);
+    refuse_unless_presence(c ? c : &own, d->stanza, "resource-constraint");
+    if (!c)
+        turn_end(&own);
+    delivery_free(d);
+}
+
 /* C: the turn that sends it, NULL if it comes from another worker. */
 static void deliver_here(struct mk_ctx *c, struct delivery *d) {
     d->mail = (struct mail){ .needs = deliver_needs, .turn = deliver_turn, .done = deliver_done };
@@ -116,7 +134,11 @@ static void deliver_here(struct mk_ctx *c, struct delivery *d) {
         entity_mail_first(c, &d->mail); /* it is older than what waits */
         return;
     }
-    entity_mail(recipient(d), &d->mail);
+    struct mk_entity *e = recipient(d);
+    if (e->mail_count < MAILBOX_FACTOR * mailbox_high_mark)
+        entity_mail(e, &d->mail);
+    else
+        refuse_overflow(c, e, d);
 }
 
 static void deliver_post(struct post *p) {

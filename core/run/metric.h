@@ -41,6 +41,7 @@ enum { METRIC_BUCKETS = 40 };
     X(store_queue, MK_GAUGE, "", "Writes waiting for their commit.")                                                   \
     X(store_read_us, MK_HISTOGRAM, "microseconds", "Time of a read.")                                                  \
     X(store_commit_us, MK_HISTOGRAM, "microseconds", "Time of a commit.")                                              \
+    X(mail_refused, MK_COUNTER, "", "Stanzas not delivered because too many waited for their recipient.")              \
     X(slow_turns, MK_COUNTER, "", "Turns that held their thread longer than 10 ms.")
 
 #define X(name, kind, unit, help) METRIC_##name##_row,

@@ -119,7 +119,10 @@ MK_SUSPENDS static void sasl_go(struct mk_ctx *c, struct login *l, bool initial)
         return;
     }
     struct buf out = { 0 };
-    switch (sasl_step(c, l->sasl, data, len, &out)) {
+    enum sasl_status status = sasl_step(c, l->sasl, data, len, &out);
+    if (len)
+        explicit_bzero((void *)data, len); /* with PLAIN it is the password */
+    switch (status) {
     case SASL_CONTINUE:
         send_data(l, "challenge", &out);
         break;

@@ -3,7 +3,7 @@
 import itertools
 
 from element import NS, attrs, child, escape, show
-from server import DOMAIN, OTHER
+from server import DOMAIN, OTHER, Server
 from xmpp import fail
 
 marks = itertools.count(1)
@@ -364,3 +364,26 @@ def test_error_carries_what_was_sent(server):
     error = child(bounce, "error")
     if error.get("type") != "cancel" or bounce.get("id") != "m":
         fail(c, f"a bounce has id and type: {show(bounce)}")
+
+
+def test_full_mailbox(server):
+    """What waits for an account is bounded: the rest is refused, and nothing is lost without a word."""
+    # One worker and deferred stores: all of one read waits behind the first message's turn.
+    with Server({"workers": 1, "yield_chaos": True, "limits": {"mailbox": 10}}) as s:
+        alice, bob, count = s.client("alice"), s.account("bob"), 120
+        to = f"{bob}@{DOMAIN}"
+        alice.send("".join(f"<message to='{to}' type='chat' id='m{i}'><body>{i}</body></message>" for i in range(count)))
+        alice.send(f"<iq type='get' id='end' to='{DOMAIN}'><ping xmlns='urn:xmpp:ping'/></iq>")
+        refused = set()
+        for i in range(count):
+            got = alice.next()
+            if got.get("id") == "end":
+                break
+            assert child(got, "error/stanzas:resource-constraint") is not None, show(got)
+            refused.add(got.get("id"))
+        assert refused, "nothing was refused"
+        taken = [i for i in range(count) if f"m{i}" not in refused]
+        there = s.client(user=bob)
+        for i in taken:
+            there.expect("message", body=str(i))
+        there.expect_nothing()
