@@ -13,36 +13,18 @@ static struct event *wake_event;
 static int wake_fd = -1;
 static bool closing;
 
-static void run_posts(void) {
-    struct post *p = atomic_exchange_explicit(&inbox, NULL, memory_order_acquire), *in_order = NULL;
-    while (p) {
-        struct post *next = p->next;
-        p->next = in_order;
-        in_order = p;
-        p = next;
-    }
-    while (in_order) {
-        p = in_order;
-        in_order = p->next;
-        p->run(p);
-    }
-}
-
 static void on_wake(evutil_socket_t fd, short what, void *arg) {
     uint64_t count;
     (void)what, (void)arg;
     while (read(fd, &count, sizeof count) < 0 && errno == EINTR)
         ;
-    run_posts();
+    posts_run(&inbox);
 }
 
 void main_post(struct post *p) {
-    struct post *head = atomic_load_explicit(&inbox, memory_order_relaxed);
-    do
-        p->next = head;
-    while (!atomic_compare_exchange_weak_explicit(&inbox, &head, p, memory_order_release, memory_order_relaxed));
+    bool wake = posts_push(&inbox, p);
     uint64_t one = 1;
-    while (!head && write(wake_fd, &one, sizeof one) < 0 && errno == EINTR)
+    while (wake && write(wake_fd, &one, sizeof one) < 0 && errno == EINTR)
         ;
 }
 
@@ -56,7 +38,7 @@ void main_setup(struct event_base *base) {
         return;
     }
     closing = true;
-    run_posts();
+    posts_run(&inbox);
     event_free(wake_event);
     close(wake_fd);
     wake_event = NULL;

@@ -68,12 +68,16 @@ static void wake(struct worker *w) {
         ;
 }
 
-void worker_post(struct worker *w, struct post *p) {
-    struct post *head = atomic_load_explicit(&w->inbox, memory_order_relaxed);
+bool posts_push(_Atomic(struct post *) *inbox, struct post *p) {
+    struct post *head = atomic_load_explicit(inbox, memory_order_relaxed);
     do
         p->next = head;
-    while (!atomic_compare_exchange_weak_explicit(&w->inbox, &head, p, memory_order_release, memory_order_relaxed));
-    if (head || w == this_worker)
+    while (!atomic_compare_exchange_weak_explicit(inbox, &head, p, memory_order_release, memory_order_relaxed));
+    return !head;
+}
+
+void worker_post(struct worker *w, struct post *p) {
+    if (!posts_push(&w->inbox, p) || w == this_worker)
         return;
     if (this_worker)
         this_worker->wakes[w->index / 64] |= 1ull << (w->index % 64);
@@ -91,8 +95,8 @@ static void send_wakes(struct worker *w) {
 }
 
 /* The inbox is a stack; turning it over restores the order of arrival. */
-static void run_posts(struct worker *w) {
-    struct post *p = atomic_exchange_explicit(&w->inbox, NULL, memory_order_acquire), *in_order = NULL;
+void posts_run(_Atomic(struct post *) *inbox) {
+    struct post *p = atomic_exchange_explicit(inbox, NULL, memory_order_acquire), *in_order = NULL;
     while (p) {
         struct post *next = p->next;
         p->next = in_order;
@@ -107,7 +111,7 @@ static void run_posts(struct worker *w) {
 }
 
 void worker_run_ready(struct worker *w) {
-    run_posts(w);
+    posts_run(&w->inbox);
     ops_resume(w);
     for (unsigned i = 0; i < READY_ROUND && turn_run_ready(w); i++)
         ;
@@ -202,7 +206,7 @@ static struct worker *worker_new(unsigned index, unsigned fibers_each, size_t st
 }
 
 static void worker_free(struct worker *w) {
-    run_posts(w);
+    posts_run(&w->inbox);
     ops_free(w);
     event_del(&w->wake_event);
     event_del(&w->tick_event);

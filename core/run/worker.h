@@ -23,6 +23,11 @@ struct post {
     void (*run)(struct post *p);
 };
 
+/* An inbox: pushed by any thread (true if it was empty: the owner may have to be woken), run by the one that owns it, in
+ * the order of arrival. */
+bool posts_push(_Atomic(struct post *) *inbox, struct post *p);
+void posts_run(_Atomic(struct post *) *inbox);
+
 struct mk_stanza;
 struct worker {
     unsigned index;
