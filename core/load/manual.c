@@ -36,6 +36,16 @@ static void put_iqs(struct buf *out, const struct mk_plugin *d) {
                    rows[i].flags & MK_OWNER ? "the account itself" : "anybody");
 }
 
+static void put_inlines(struct buf *out, const struct mk_plugin *d) {
+    const struct mk_inline_decl *rows = d->inlines.items;
+    if (d->inlines.count)
+        buf_puts(out, "\n## Inline features\n\n| Element | Namespace | In | Order |\n|---|---|---|---|\n");
+    for (uint32_t i = 0; i < d->inlines.count; i++)
+        buf_printf(out, "| %s%s%s | %s%s%s | %s | %d |\n", rows[i].name ? "`" : "", rows[i].name ? rows[i].name : "any",
+                   rows[i].name ? "`" : "", rows[i].ns ? "`" : "", rows[i].ns ? rows[i].ns : "", rows[i].ns ? "`" : "",
+                   rows[i].at == MK_AT_LOGIN ? "SASL2" : "Bind 2", rows[i].prio);
+}
+
 static void put_domains(struct buf *out, const struct mk_plugin *d) {
     const struct mk_domain_decl *rows = d->domains.items;
     if (d->domains.count)
@@ -150,6 +160,7 @@ void manual_plugin(struct buf *out, const struct plugin *plugin) {
                d->flags & MK_PLUGIN_GLOBAL ? "backends" : "plugins", d->name);
     put_options(out, d);
     put_iqs(out, d);
+    put_inlines(out, d);
     put_domains(out, d);
     put_hooks(out, d);
     put_commands(out, d);

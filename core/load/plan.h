@@ -31,7 +31,7 @@ struct unit {
 
 struct type_options {
     struct mk_texts auth, sasl;
-    bool plain_without_tls, anonymous;
+    bool sasl2, plain_without_tls, anonymous;
 };
 
 /* What every plugin group has beside the plugin's own options. */

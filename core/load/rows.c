@@ -162,6 +162,19 @@ static bool check_feature(const struct rows *r, const void *row) {
            wrong(r, "has the states %u; stream features are for CONNECTED and AUTHED", f->when);
 }
 
+static bool check_inline(const struct rows *r, const void *row) {
+    const struct mk_inline_decl *n = row;
+    if ((n->name || (n->offer && n->at == MK_AT_LOGIN)) && !check_text(r, n->ns, "namespace"))
+        return false;
+    if (n->at != MK_AT_LOGIN && n->at != MK_AT_BIND)
+        return wrong(r, "is at %u; MK_AT_LOGIN or MK_AT_BIND there are", n->at);
+    if (n->prio < 0 || n->prio > 100)
+        return wrong(r, "has the order %d; 0 to 100 is allowed", n->prio);
+    if (n->mode != MK_INLINE && n->mode != MK_SERIAL)
+        return wrong(r, "has the mode %u; inline features are INLINE or SERIAL", n->mode);
+    return n->fn || wrong(r, "has no function");
+}
+
 static bool check_disco(const struct rows *r, const void *row) {
     const struct mk_disco_decl *d = row;
     if (!check_text(r, d->var, "var"))
@@ -338,5 +351,6 @@ bool rows_check(const struct plugin *m, struct buf *why) {
            check_table(m, "commands", &d->commands, check_command, why) &&
            check_table(m, "collections", &d->collections, check_collection, why) &&
            check_table(m, "xeps", &d->xeps, check_xep, why) &&
-           check_table(m, "domains", &d->domains, check_domain, why);
+           check_table(m, "domains", &d->domains, check_domain, why) &&
+           check_table(m, "inlines", &d->inlines, check_inline, why);
 }

@@ -141,6 +141,23 @@ static void build_features(const struct parts *parts) {
     type->features = list;
 }
 
+/* Parts come by name: equal orders stay as they come. */
+static void build_inlines(const struct parts *parts) {
+    struct host_type *type = parts->t->type;
+    struct inline_entry *list = arena_alloc(&parts->p->arena, (COUNT_ROWS(parts, inlines) + 1) * sizeof *list);
+    for (unsigned i = 0; i < parts->count; i++) {
+        const struct want *w = parts->list[i];
+        const struct mk_inline_decl *rows = descriptor(w)->inlines.items;
+        for (uint32_t k = 0; k < descriptor(w)->inlines.count; k++) {
+            uint32_t at = type->inline_count++;
+            for (; at > 0 && list[at - 1].row->prio > rows[k].prio; at--)
+                list[at] = list[at - 1];
+            list[at] = (struct inline_entry){ &rows[k], &w->unit->inst };
+        }
+    }
+    type->inlines = list;
+}
+
 /* ---- disco, commands --------------------------------------------------------------------------------------------- */
 
 static int by_text(const void *a, const void *b) {
@@ -237,6 +254,7 @@ static void build_auth(const struct parts *parts) {
     type->auth = list;
     type->sasl = o->sasl.items;
     type->sasl_count = o->sasl.count;
+    type->sasl2 = o->sasl2;
     type->plain_without_tls = o->plain_without_tls;
     type->anonymous = o->anonymous;
 }
@@ -252,6 +270,7 @@ void plan_types(struct plan *p) {
         build_iqs(&parts);
         build_nonzas(&parts);
         build_features(&parts);
+        build_inlines(&parts);
         type->disco_server = build_disco(&parts, MK_TO_SERVER, &type->disco_server_count);
         type->disco_account = build_disco(&parts, MK_TO_ACCOUNT, &type->disco_account_count);
         build_commands(&parts);

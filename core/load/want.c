@@ -23,8 +23,11 @@ static const struct mk_opt_decl type_opts[] = {
     MK_OPT_TEXTS(
         struct type_options, sasl, NULL, MK_OPT_LIVE,
         "The SASL mechanisms to offer, the strongest first.  By default all that the account providers can do."),
+    MK_OPT_BOOL(struct type_options, sasl2, "true", MK_OPT_LIVE,
+                "Whether clients may log in by SASL2 (XEP-0388) and bind by Bind 2 (XEP-0386), beside RFC 6120."),
     MK_OPT_BOOL(struct type_options, plain_without_tls, "false", MK_OPT_LIVE,
-                "Whether clients may send passwords over connections without TLS."),
+                "Whether clients may send passwords, and log in by SASL2, over connections without TLS: where a proxy "
+                "ends it."),
     MK_OPT_BOOL(struct type_options, anonymous, "false", MK_OPT_LIVE,
                 "Whether anybody may log in with a temporary account (SASL ANONYMOUS)."),
 };

@@ -76,6 +76,10 @@ struct feature_entry {
     const struct mk_feature_decl *row;
     const struct instance *inst;
 };
+struct inline_entry {
+    const struct mk_inline_decl *row;
+    const struct instance *inst;
+};
 struct command_entry {
     const struct mk_cmd_decl *row;
     const struct instance *inst; /* NULL: the server's own */
@@ -89,6 +93,8 @@ struct host_type {
     uint32_t nonza_count;
     const struct feature_entry *features;
     uint32_t feature_count;
+    const struct inline_entry *inlines; /* in their order */
+    uint32_t inline_count;
     const char *const *disco_server, *const *disco_account; /* sorted, ended by NULL */
     uint32_t disco_server_count, disco_account_count;
     const struct mk_auth *const *auth; /* providers in order */
@@ -101,7 +107,7 @@ struct host_type {
     uint32_t plugin_limit;
     const char *const *sasl; /* mechanisms allowed, strongest first; NULL: all */
     uint32_t sasl_count;
-    bool plain_without_tls, anonymous;
+    bool sasl2, plain_without_tls, anonymous;
 };
 
 /* A served domain. */

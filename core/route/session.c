@@ -47,7 +47,7 @@ static struct mk_jid *full_jid(struct mk_ctx *c, const struct mk_jid *bare, stru
 static struct mk_session *session_new(struct mk_ctx *c, struct account *a, struct mk_stream *st,
                                       struct mk_view resource) {
     struct mk_session *s = xmalloc(sizeof *s + slots_size(MK_ON_SESSION));
-    *s = (struct mk_session){ .account = a, .stream = st, .since = mk_now(c) };
+    *s = (struct mk_session){ .account = a, .stream = st, .since = mk_now(c), .mechanism = "" };
     s->jid = full_jid(c, a->entity.jid, resource);
     s->number = (uint64_t)c->worker->index << 48 | ++last_number;
     list_init(&s->owed);
@@ -70,6 +70,7 @@ struct mk_session *session_bind(struct mk_ctx *c, struct account *a, struct mk_s
         return NULL;
     struct mk_session *s = session_new(c, a, st, resource);
     st->session = s;
+    login_tell(st->login, s);
     struct mk_ev_session ev = { s, 0 };
     chain_run(c, MK_HOOK_session_opened, &ev);
     return s->ended ? NULL : s;
@@ -79,6 +80,7 @@ void session_free(struct mk_session *s) {
     slots_fini(MK_ON_SESSION, session_slots(s));
     mk_jid_free(s->jid);
     free(s->address);
+    free(s->agent);
     free(s);
 }
 
@@ -152,6 +154,18 @@ const char *mk_session_address(const struct mk_session *s) {
     if (s->address)
         return s->address;
     return s->stream ? mk_stream_address(s->stream) : "";
+}
+const struct mk_agent *mk_session_agent(const struct mk_session *s) {
+    return s->agent ? &s->agent->said : NULL;
+}
+const char *mk_session_mechanism(const struct mk_session *s) {
+    return s->mechanism;
+}
+bool mk_session_reads_archive(const struct mk_session *s) {
+    return s->reads_archive;
+}
+void mk_session_set_reads_archive(struct mk_session *s, bool reads) {
+    s->reads_archive = reads;
 }
 bool mk_session_is_available(const struct mk_session *s) {
     return s->available;

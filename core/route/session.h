@@ -28,6 +28,8 @@ struct mk_session {
     struct account *account;
     struct mk_stream *stream; /* NULL: detached */
     struct mk_jid *jid;       /* full */
+    struct agent *agent;      /* what its client said of itself, NULL if nothing; OWNED */
+    const char *mechanism;    /* of SASL, by which its last stream came; static */
     char *address;            /* of the last stream, once that ends; NULL while it is STREAM's */
     uint64_t number;
     int64_t since;     /* when it was bound, us */
@@ -35,7 +37,7 @@ struct mk_session {
     uint32_t received; /* stanzas, since counting began */
     int8_t priority;
     uint8_t reason; /* mk_close_reason, once ending */
-    bool available, counting, asked, ended, closing;
+    bool available, counting, asked, ended, closing, reads_archive;
     /* slots follow */
 };
 

@@ -85,7 +85,8 @@ static struct mk_view prepare(struct arena *arena, struct mk_view name) {
 
 static bool is_own(struct sasl *s, struct mk_view authzid) {
     const struct mk_jid *wanted;
-    return jid_parse(&s->arena, authzid.s, authzid.len, &wanted) == 0 && mk_jid_same(wanted, s->account);
+    return jid_parse(&s->arena, authzid.s, authzid.len, &wanted) == 0 && mk_jid_same(wanted, s->account) &&
+           (!s->env.from || mk_jid_same_bare(s->env.from, wanted));
 }
 
 enum sasl_status sasl_identify(struct sasl *s, struct mk_view name, struct mk_view authzid) {
@@ -159,6 +160,9 @@ const char *sasl_text(const struct sasl *s) {
 }
 const struct mk_jid *sasl_account(const struct sasl *s) {
     return s->account;
+}
+const char *sasl_mechanism(const struct sasl *s) {
+    return s->mechanism->name;
 }
 bool sasl_is_anonymous(const struct sasl *s) {
     return s->anonymous;

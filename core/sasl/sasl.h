@@ -17,7 +17,8 @@ struct sasl_env {
     const struct host *host;
     const struct conn *conn; /* channel bindings; NULL in tests */
     bool secure;
-    const char *address; /* for throttling: without port */
+    const char *address;       /* for throttling: without port */
+    const struct mk_jid *from; /* whom the stream header named, lent for the exchange; NULL: nobody */
 };
 
 /*
@@ -49,6 +50,7 @@ const char *sasl_condition(const struct sasl *s);
 const char *sasl_text(const struct sasl *s);
 /* After SASL_SUCCESS: the account, bare; lives as long as the exchange. */
 const struct mk_jid *sasl_account(const struct sasl *s);
+const char *sasl_mechanism(const struct sasl *s); /* static */
 bool sasl_is_anonymous(const struct sasl *s);
 
 /* Failed logins are delayed and, past a limit, refused for a while, by address and by account. */

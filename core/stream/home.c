@@ -42,9 +42,13 @@ static void arrive(struct post *p) {
     st->account = account_get(st->host, l->account);
     st->account->stream_count++;
     worker_timer(this_worker, &l->deadline, (uint64_t)stream_config()->login_ms);
-    st->state = STREAM_HEADER;
-    scan_init(&st->scan);
-    stream_go_on(st, STREAM_HELD_BY_TURN);
+    if (l->sasl2) {
+        stream_welcome(st);
+    } else {
+        st->state = STREAM_HEADER;
+        scan_init(&st->scan);
+        stream_go_on(st, STREAM_HELD_BY_TURN);
+    }
     stream_unref(st);
 }
 
@@ -147,7 +151,10 @@ static void bound(struct mk_ctx *c, struct mk_stream *st, const struct mk_stanza
         stream_error(st, "internal-server-error", NULL);
 }
 
+/* A welcome still works with it, and frees it then. */
 static void login_over(struct mk_stream *st) {
+    if (st->login->welcoming)
+        return;
     login_free(st->login);
     st->login = NULL;
 }
@@ -389,6 +396,11 @@ const char *mk_stream_address(const struct mk_stream *st) {
 const char *mk_stream_lang(const struct mk_stream *st) {
     return st->lang ? st->lang : "";
 }
+const struct mk_agent *mk_stream_agent(const struct mk_stream *st) {
+    if (st->session)
+        return mk_session_agent(st->session);
+    return st->login && st->login->agent ? &st->login->agent->said : NULL;
+}
 struct mk_stream *mk_current_stream(const struct mk_ctx *c) {
     return c->stream;
 }
@@ -423,6 +435,7 @@ void mk_stream_resume(struct mk_ctx *c, struct mk_stream *st, struct mk_session 
     st->session = session;
     free(session->address);
     session->address = NULL;
+    login_tell(st->login, session);
     login_over(st);
     struct mk_ev_session ev = { session, 0 };
     chain_run(c, MK_HOOK_session_resumed, &ev);

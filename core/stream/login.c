@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Before authentication: STARTTLS (RFC 6120, 5), SASL (6), and what plugins allow strangers to ask.  The stream gives no
+ * Before authentication: STARTTLS (RFC 6120, 5), SASL (6; sasl2.c has XEP-0388), and what plugins allow strangers to ask.  The stream gives no
  * more input while one step is being worked on, so steps never overlap however the client pipelines them.
  */
 #include "route/router.h"
@@ -12,7 +12,6 @@
 #include <string.h>
 
 #define NS_TLS "urn:ietf:params:xml:ns:xmpp-tls"
-#define NS_SASL "urn:ietf:params:xml:ns:xmpp-sasl"
 
 /* The step is over and nothing of this worker looks at the entity any more: the stream may move, or be freed. */
 static void login_idle(struct mk_entity *e) {
@@ -48,8 +47,20 @@ void login_free(struct login *l) {
     wheel_stop(&l->deadline);
     if (l->sasl)
         sasl_free(l->sasl);
+    sasl2_free(l);
+    free(l->agent);
+    mk_jid_free(l->from);
     mk_jid_free(l->account);
     free(l);
+}
+
+void login_tell(struct login *l, struct mk_session *s) {
+    s->mechanism = l->mechanism ? l->mechanism : "";
+    if (!l->agent)
+        return;
+    free(s->agent);
+    s->agent = l->agent;
+    l->agent = NULL;
 }
 
 bool login_needs_tls(const struct mk_stream *st) {
@@ -68,13 +79,14 @@ static void sasl_over(struct login *l) {
     l->sasl = NULL;
 }
 
-static void sasl_fail(struct mk_ctx *c, struct login *l, const char *cond, const char *text) {
-    struct mk_out *o = mk_nonza(c, "failure", NS_SASL);
-    mk_leaf(o, cond, NULL, NULL);
+void login_failed(struct mk_ctx *c, struct login *l, const char *cond, const char *text) {
+    struct mk_out *o = mk_nonza(c, "failure", l->sasl2 ? NS_SASL2 : NS_SASL);
+    mk_leaf(o, cond, NS_SASL, NULL);
     if (text)
         mk_leaf(o, "text", NULL, text);
     int rc = mk_stream_send(c, l->stream, o);
     sasl_over(l);
+    sasl2_free(l);
     /* A client that tries one mechanism after the other has not guessed a password. */
     enum { OTHER_FAILURES = 4 };
     unsigned worth = strcmp(cond, "not-authorized") == 0 ? OTHER_FAILURES : 1;
@@ -83,10 +95,14 @@ static void sasl_fail(struct mk_ctx *c, struct login *l, const char *cond, const
         stream_error(l->stream, "policy-violation", "Too many failed attempts to log in.");
 }
 
-static void send_data(struct login *l, const char *name, const struct buf *data) {
-    size_t len = 4 * ((data->len + 2) / 3);
-    char *text = xmalloc(len + 1);
+char *login_base64(const struct buf *data) {
+    char *text = xmalloc(4 * ((data->len + 2) / 3) + 1);
     base64_encode(text, data->data ? data->data : "", data->len);
+    return text;
+}
+
+static void send_data(struct login *l, const char *name, const struct buf *data) {
+    char *text = login_base64(data);
     struct buf b = { 0 };
     buf_printf(&b, "<%s xmlns='" NS_SASL "'>%s</%s>", name, text, name);
     stream_write(l->stream, b.data, b.len);
@@ -94,13 +110,12 @@ static void send_data(struct login *l, const char *name, const struct buf *data)
     free(text);
 }
 
-/* The client's bytes: NULL for none, "=" for an empty initial response.  False: not base64. */
-static bool read_data(struct mk_ctx *c, const struct mk_stanza *s, bool initial, const void **data, size_t *len) {
-    const char *text = mk_text(c, mk_root(s));
-    size_t n = strlen(text);
+/* The client's bytes; NULL stays NULL.  False: not base64. */
+static bool read_data(struct mk_ctx *c, const char *text, const void **data, size_t *len) {
+    size_t n = text ? strlen(text) : 0;
     *len = 0;
-    *data = n || !initial ? "" : NULL;
-    if (!n || (n == 1 && *text == '='))
+    *data = text ? "" : NULL;
+    if (!n)
         return true;
     void *out = mk_alloc(c, 3 * n / 4 + 1);
     ssize_t got = base64_decode(out, text, n);
@@ -111,51 +126,69 @@ static bool read_data(struct mk_ctx *c, const struct mk_stanza *s, bool initial,
     return true;
 }
 
-MK_SUSPENDS static void sasl_go(struct mk_ctx *c, struct login *l, bool initial) {
+static void succeeded(struct mk_ctx *c, struct login *l, const struct buf *out) {
+    l->mechanism = sasl_mechanism(l->sasl);
+    if (l->sasl2) {
+        sasl2_succeeded(c, l, sasl_account(l->sasl), out);
+    } else {
+        if (out->len)
+            send_data(l, "success", out);
+        else
+            say(l->stream, "<success xmlns='" NS_SASL "'/>");
+        l->account = mk_jid_keep(sasl_account(l->sasl));
+    }
+    sasl_over(l);
+}
+
+/* One message of the client: base64, NULL for none. */
+MK_SUSPENDS void login_go(struct mk_ctx *c, struct login *l, const char *text) {
     const void *data;
     size_t len;
-    if (!read_data(c, l->step, initial, &data, &len)) {
-        sasl_fail(c, l, "incorrect-encoding", NULL);
+    if (!read_data(c, text, &data, &len)) {
+        login_failed(c, l, "incorrect-encoding", NULL);
         return;
     }
     struct buf out = { 0 };
     enum sasl_status status = sasl_step(c, l->sasl, data, len, &out);
     if (len)
         explicit_bzero((void *)data, len); /* with PLAIN it is the password */
-    switch (status) {
-    case SASL_CONTINUE:
+    if (status == SASL_FAILURE)
+        login_failed(c, l, sasl_condition(l->sasl), sasl_text(l->sasl));
+    else if (status == SASL_SUCCESS)
+        succeeded(c, l, &out);
+    else if (l->sasl2)
+        sasl2_challenge(l, &out);
+    else
         send_data(l, "challenge", &out);
-        break;
-    case SASL_SUCCESS:
-        if (out.len)
-            send_data(l, "success", &out);
-        else
-            say(l->stream, "<success xmlns='" NS_SASL "'/>");
-        l->account = mk_jid_keep(sasl_account(l->sasl));
-        sasl_over(l);
-        break;
-    default:
-        sasl_fail(c, l, sasl_condition(l->sasl), sasl_text(l->sasl));
-    }
     buf_free(&out);
 }
 
-MK_SUSPENDS static void sasl_auth(struct mk_ctx *c, struct login *l) {
+MK_SUSPENDS void login_begin(struct mk_ctx *c, struct login *l, const char *mechanism, const char *text) {
     struct mk_stream *st = l->stream;
-    if (login_needs_tls(st)) {
-        sasl_fail(c, l, "encryption-required", NULL);
-        return;
-    }
     const char *address =
         mk_text_of(c, (struct mk_view){ st->conn.address, strrchr(st->conn.address, ':') - st->conn.address });
-    struct sasl_env env = { st->host, &st->conn, conn_is_secure(&st->conn), address };
-    const char *mechanism = mk_attr(mk_root(l->step), "mechanism");
+    struct sasl_env env = { st->host, &st->conn, conn_is_secure(&st->conn), address, l->from };
     sasl_over(l);
     l->sasl = mechanism ? sasl_new(&env, mechanism) : NULL;
     if (l->sasl)
-        sasl_go(c, l, true);
+        login_go(c, l, text);
     else
-        sasl_fail(c, l, "invalid-mechanism", NULL);
+        login_failed(c, l, "invalid-mechanism", NULL);
+}
+
+/* RFC 6120, 6.4.2: "=" is an empty initial response, nothing at all is none. */
+MK_SUSPENDS static void sasl_auth(struct mk_ctx *c, struct login *l) {
+    const struct mk_elem *auth = mk_root(l->step);
+    const char *text = mk_text(c, auth);
+    if (login_needs_tls(l->stream))
+        login_failed(c, l, "encryption-required", NULL);
+    else
+        login_begin(c, l, mk_attr(auth, "mechanism"), !*text ? NULL : strcmp(text, "=") == 0 ? "" : text);
+}
+
+MK_SUSPENDS static void sasl_response(struct mk_ctx *c, struct login *l) {
+    const char *text = mk_text(c, mk_root(l->step));
+    login_go(c, l, strcmp(text, "=") == 0 ? "" : text);
 }
 
 MK_SUSPENDS static void sasl_element(struct mk_ctx *c, struct login *l) {
@@ -163,11 +196,11 @@ MK_SUSPENDS static void sasl_element(struct mk_ctx *c, struct login *l) {
     if (strcmp(name, "auth") == 0)
         sasl_auth(c, l);
     else if (strcmp(name, "response") == 0 && l->sasl)
-        sasl_go(c, l, false);
+        sasl_response(c, l);
     else if (strcmp(name, "abort") == 0)
-        sasl_fail(c, l, "aborted", NULL);
+        login_failed(c, l, "aborted", NULL);
     else
-        sasl_fail(c, l, "malformed-request", NULL);
+        login_failed(c, l, "malformed-request", NULL);
 }
 
 /* ---- steps ----------------------------------------------------------------------------------------------------------------- */
@@ -198,6 +231,8 @@ MK_SUSPENDS static void step_turn(struct mk_ctx *c, struct mail *m) {
     const struct nonza_entry *row = nonza_row(st, l->step);
     if (strcmp(mk_elem_ns(mk_root(l->step)), NS_SASL) == 0) {
         sasl_element(c, l);
+    } else if (strcmp(mk_elem_ns(mk_root(l->step)), NS_SASL2) == 0) {
+        sasl2_element(c, l);
     } else if (row) {
         c->inst = row->inst;
         row->row->fn(c, st, l->step);
@@ -234,12 +269,23 @@ static void starttls(struct mk_stream *st) {
     conn_start_tls(&st->conn, false);
 }
 
+bool login_in_exchange(const struct mk_stream *st) {
+    return st->login && st->login->sasl2 && !st->account;
+}
+
+static bool is_sasl(const struct mk_stream *st, const struct mk_elem *root) {
+    return strcmp(mk_elem_ns(root), NS_SASL) == 0 || (strcmp(mk_elem_ns(root), NS_SASL2) == 0 && sasl2_offered(st));
+}
+
 void login_element(struct mk_stream *st, struct mk_stanza *s) {
     const struct mk_elem *root = mk_root(s);
-    if (mk_elem_is(root, "starttls", NS_TLS)) {
+    if (login_in_exchange(st) && strcmp(mk_elem_ns(root), NS_SASL2) != 0) {
+        mk_release(s);
+        stream_error(st, "not-authorized", "Nothing else may be sent while you log in.");
+    } else if (mk_elem_is(root, "starttls", NS_TLS)) {
         mk_release(s);
         starttls(st);
-    } else if (strcmp(mk_elem_ns(root), NS_SASL) == 0 || nonza_row(st, s) || (!login_needs_tls(st) && open_iq(st, s))) {
+    } else if (is_sasl(st, root) || nonza_row(st, s) || (!login_needs_tls(st) && open_iq(st, s))) {
         step(st, s);
     } else {
         mk_release(s);

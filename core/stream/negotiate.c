@@ -57,10 +57,17 @@ static void put_sasl(struct mk_ctx *c, struct mk_stream *st, struct mk_out *o) {
     sasl_offer(&c->arena, &env, &offer);
     if (!offer.mechanism_count)
         return;
-    mk_open(o, "mechanisms", "urn:ietf:params:xml:ns:xmpp-sasl");
+    mk_open(o, "mechanisms", NS_SASL);
     for (unsigned i = 0; i < offer.mechanism_count; i++)
         mk_leaf(o, "mechanism", NULL, offer.mechanisms[i]);
     mk_close(o);
+    if (sasl2_offered(st)) {
+        mk_open(o, "authentication", NS_SASL2);
+        for (unsigned i = 0; i < offer.mechanism_count; i++)
+            mk_leaf(o, "mechanism", NULL, offer.mechanisms[i]);
+        welcome_put_offer(c, st, o);
+        mk_close(o);
+    }
     if (!offer.binding_count)
         return;
     mk_open(o, "sasl-channel-binding", "urn:xmpp:sasl-cb:0");
@@ -103,14 +110,16 @@ static void put_before(struct mk_ctx *c, struct mk_stream *st, struct mk_out *o)
 }
 
 static void put_after(struct mk_ctx *c, struct mk_stream *st, struct mk_out *o) {
-    mk_leaf(o, "bind", "urn:ietf:params:xml:ns:xmpp-bind", NULL);
-    mk_open(o, "session", "urn:ietf:params:xml:ns:xmpp-session");
-    mk_leaf(o, "optional", NULL, NULL);
-    mk_close(o);
+    if (!st->session) {
+        mk_leaf(o, "bind", "urn:ietf:params:xml:ns:xmpp-bind", NULL);
+        mk_open(o, "session", "urn:ietf:params:xml:ns:xmpp-session");
+        mk_leaf(o, "optional", NULL, NULL);
+        mk_close(o);
+    }
     put_rows(c, st, o, MK_WHEN_AUTHED);
 }
 
-static void send_features(struct mk_stream *st) {
+void stream_send_features(struct mk_stream *st) {
     struct mk_ctx c;
     turn_begin(&c, st->account ? &st->account->entity : NULL, st->host, st->host->jid);
     c.stream = st;
@@ -156,12 +165,17 @@ static const char *wrong(struct mk_ctx *c, struct mk_stream *st, const struct xm
     return NULL;
 }
 
+/* A client may say who it is, if that is at this host (XEP-0388, 2.1); later it must be who it was. */
 static bool wrong_from(struct mk_ctx *c, struct mk_stream *st, const struct xml_header *h) {
-    const struct mk_jid *from;
-    if (!h->from || !st->account)
+    const struct mk_jid *from = NULL;
+    if (!h->from)
         return false;
-    return mk_jid_parse(c, (struct mk_view){ h->from, strlen(h->from) }, &from) != 0 ||
-           !mk_jid_same_bare(from, st->account->entity.jid);
+    int rc = mk_jid_parse(c, (struct mk_view){ h->from, strlen(h->from) }, &from);
+    if (st->account)
+        return rc != 0 || !mk_jid_same_bare(from, st->account->entity.jid);
+    mk_jid_free(st->login->from);
+    st->login->from = rc == 0 && from->local_len ? mk_jid_keep(from) : NULL;
+    return rc == 0 && host_find(jid_domain(from), from->domain_len) != st->host;
 }
 
 static void keep(char **where, const char *text) {
@@ -188,7 +202,7 @@ static void accept_header(struct mk_ctx *c, struct mk_stream *st, const struct x
     }
     keep(&st->lang, h->lang);
     keep(&st->prefixes, h->prefixes);
-    send_features(st);
+    stream_send_features(st);
 }
 
 void stream_header(struct mk_stream *st, const char *data, size_t len) {

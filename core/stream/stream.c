@@ -219,6 +219,9 @@ static void refused(struct mk_stream *st, enum scan_result r) {
     case SCAN_RESTRICTED:
         stream_error(st, "restricted-xml", NULL);
         break;
+    case SCAN_SPACE:
+        stream_error(st, "not-authorized", "Nothing else may be sent while you log in.");
+        break;
     case SCAN_BYTES:
         stream_fail(st, MK_CLOSED_BY_SERVER, "policy-violation", "The stanza is too large.",
                     "<stanza-too-big xmlns='urn:xmpp:errors'/>");
@@ -253,7 +256,7 @@ static size_t on_input(struct conn *c, const char *data, size_t len) {
             break;
         const char *at = data + done;
         done += used;
-        if (r == SCAN_SPACE)
+        if (r == SCAN_SPACE && !login_in_exchange(st))
             continue;
         if (r == SCAN_HEADER && st->state == STREAM_HEADER)
             stream_header(st, at, used);
@@ -280,9 +283,10 @@ static void on_secured(struct conn *c) {
 /* ---- output ---------------------------------------------------------------------------------------------------------- */
 
 void stream_write(struct mk_stream *st, const char *data, size_t len) {
-    if (st->state == STREAM_ENDED)
-        return;
-    conn_write(&st->conn, data, len);
+    if (st->state < STREAM_WELCOME)
+        conn_write(&st->conn, data, len);
+    else if (st->state == STREAM_WELCOME)
+        buf_add(&st->login->sasl2->held, data, len);
 }
 
 /* The client reads too slowly for what it is sent: its session lives on if it can be resumed. */
@@ -301,24 +305,40 @@ static void owe(struct mk_stream *st, struct mk_receipt *r) {
     st->unpaid[st->unpaid_count++] = r;
 }
 
-/* "<name to='OTHER'" and the rest of the wire form. */
-static void write_for(struct mk_stream *st, const struct mk_stanza *s, const struct mk_jid *to) {
+/* Most bytes of the stanza for TO. */
+static size_t room_for(const struct mk_stanza *s, const struct mk_jid *to) {
+    return 16 + 6u * to->text_len + 1 + s->wire_len - s->wire_rest;
+}
+
+/* "<name to='OTHER'" and the rest of the wire form.  Returns how long it is. */
+static size_t write_for(char *out, const struct mk_stanza *s, const struct mk_jid *to) {
     static const char *const names[] = { "", "<message to='", "<presence to='", "<iq to='" };
-    const char *name = names[s->kind];
     size_t rest = s->wire_len - s->wire_rest;
-    char *out = conn_room(&st->conn, strlen(name) + 6u * to->text_len + 1 + rest), *at = out;
-    at = stpcpy(at, name);
+    char *at = stpcpy(out, names[s->kind]);
     at = xml_escape(at, to->text, to->text_len);
     *at++ = '\'';
     memcpy(at, s->wire + s->wire_rest, rest);
-    conn_wrote(&st->conn, (size_t)(at - out) + rest);
+    return (size_t)(at - out) + rest;
+}
+
+static void hold(struct mk_stream *st, const struct mk_stanza *s, const struct mk_jid *to) {
+    char *text = to ? xmalloc(room_for(s, to)) : NULL;
+    if (to)
+        stream_write(st, text, write_for(text, s, to));
+    else
+        stream_write(st, s->wire, s->wire_len);
+    free(text);
 }
 
 void stream_write_stanza(struct mk_stream *st, const struct mk_stanza *s, const struct mk_jid *to) {
     if (st->state == STREAM_ENDED)
         return;
-    if (to && s->kind != MK_NONZA)
-        write_for(st, s, to);
+    if (s->kind == MK_NONZA)
+        to = NULL;
+    if (st->state == STREAM_WELCOME)
+        hold(st, s, to);
+    else if (to)
+        conn_wrote(&st->conn, write_for(conn_room(&st->conn, room_for(s, to)), s, to));
     else
         conn_write(&st->conn, s->wire, s->wire_len);
     struct mk_receipt *r = s->kind == MK_MESSAGE ? mk_receipt_hold(s) : NULL;
@@ -340,13 +360,15 @@ void stream_after_flush(struct worker *w) {
     for (l = streams.unpaid.next; l != &streams.unpaid; l = next) {
         next = l->next;
         struct mk_stream *st = container_of(l, struct mk_stream, unpaid_link);
-        if (!st->conn.out_len)
+        if (!st->conn.out_len && st->state != STREAM_WELCOME)
             pay_sent(st);
     }
 }
 
 static void on_drained(struct conn *c) {
-    pay_sent(stream_of(c));
+    struct mk_stream *st = stream_of(c);
+    if (st->state != STREAM_WELCOME)
+        pay_sent(st);
 }
 
 /* ---- the end --------------------------------------------------------------------------------------------------------- */
@@ -380,6 +402,8 @@ void stream_fail(struct mk_stream *st, enum mk_close_reason reason, const char *
                  const char *app) {
     if (st->state == STREAM_ENDED)
         return;
+    if (st->state == STREAM_WELCOME) /* what was held back is not said any more */
+        st->state = STREAM_AUTHED;
     if (!(st->conn.flags & CONN_HANDSHAKE)) { /* nothing can be said inside a handshake */
         if (!(st->flags & STREAM_OPENED))
             stream_send_header(st, NULL);

@@ -9,6 +9,7 @@
 #include "net/conn.h"
 #include "net/listener.h"
 #include "run/turn.h"
+#include "util/text.h"
 #include "xml/parser.h"
 #include "xml/scan.h"
 #include <meerkat/hook.h>
@@ -21,6 +22,7 @@ enum stream_state {
     STREAM_HEADER,   /* waits for a stream header */
     STREAM_FEATURES, /* features sent, not authenticated */
     STREAM_AUTHED,   /* authenticated, at home with its account; header and features follow */
+    STREAM_WELCOME,  /* the same, by SASL2: what goes out is held back until <success/> is written */
     STREAM_ENDED     /* our end tag is written; nothing more is read */
 };
 enum {
@@ -29,6 +31,19 @@ enum {
     STREAM_HELD_BY_MAILBOX = 4,
     STREAM_MOVING = 8, /* between two workers */
     STREAM_LEFT = 16   /* the account was told that it ended */
+};
+
+/* What a client said of itself.  One block with its texts. */
+struct agent {
+    struct mk_agent said;
+    char texts[];
+};
+
+/* A login by SASL2 (XEP-0388). */
+struct sasl2 {
+    const struct mk_stanza *request; /* the <authenticate/>; OWNED */
+    char *data;                      /* base64 for <additional-data/>, NULL if none */
+    struct buf held;                 /* what the welcome sent before <success/> */
 };
 
 /* What a stream needs until it is bound. */
@@ -40,10 +55,15 @@ struct login {
     struct timer deadline;
     struct mk_stream *stream;
     struct sasl *sasl;
+    struct sasl2 *sasl2;    /* of the login under way or done, NULL if that is by RFC 6120 */
+    struct agent *agent;    /* NULL: it said nothing */
+    const char *mechanism;  /* of the last exchange; static */
+    struct mk_jid *from;    /* of the stream header; NULL if none, or no JID */
     struct mk_jid *account; /* once authenticated, bare */
     unsigned failures;      /* in quarters: a wrong password counts whole */
     bool direct_tls;
-    bool stepping; /* holds a reference of the stream */
+    bool stepping;  /* holds a reference of the stream */
+    bool welcoming; /* its mail is the welcome's, and freeing it too */
 };
 
 struct mk_stream {
@@ -128,6 +148,33 @@ void login_free(struct login *l);
 void login_element(struct mk_stream *st, struct mk_stanza *s);
 /* Whether authentication may go on without TLS on this stream. */
 bool login_needs_tls(const struct mk_stream *st);
+
+/* Gives S what the login tells of its client. */
+void login_tell(struct login *l, struct mk_session *s);
+/* Whether a SASL2 exchange goes on: nothing but its own elements may come, not even white space. */
+bool login_in_exchange(const struct mk_stream *st);
+/* The rest is between login.c and sasl2.c. */
+void login_failed(struct mk_ctx *c, struct login *l, const char *cond, const char *text);
+/* TEXT is base64; NULL: there is no initial response. */
+MK_SUSPENDS void login_begin(struct mk_ctx *c, struct login *l, const char *mechanism, const char *text);
+MK_SUSPENDS void login_go(struct mk_ctx *c, struct login *l, const char *text);
+char *login_base64(const struct buf *data); /* malloc'd */
+
+/* sasl2.c: XEP-0388 before authentication */
+#define NS_SASL "urn:ietf:params:xml:ns:xmpp-sasl"
+#define NS_SASL2 "urn:xmpp:sasl:2"
+bool sasl2_offered(const struct mk_stream *st);
+MK_SUSPENDS void sasl2_element(struct mk_ctx *c, struct login *l);
+void sasl2_challenge(struct login *l, const struct buf *data);
+void sasl2_succeeded(struct mk_ctx *c, struct login *l, const struct mk_jid *account, const struct buf *data);
+void sasl2_free(struct login *l);
+
+/* welcome.c: after it */
+void stream_welcome(struct mk_stream *st);
+void welcome_put_offer(struct mk_ctx *c, struct mk_stream *st, struct mk_out *o); /* <inline/> */
+
+/* negotiate.c */
+void stream_send_features(struct mk_stream *st);
 
 /* home.c: at home on the account's worker */
 void stream_go_home(struct mk_stream *st);

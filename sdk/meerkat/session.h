@@ -50,6 +50,27 @@ MK_EXPORT void mk_session_send(struct mk_ctx *c, struct mk_session *session, con
 MK_EXPORT void mk_session_write(struct mk_ctx *c, struct mk_session *session, const struct mk_stanza *s,
                                 const struct mk_jid *to);
 
+/*
+ * What the client said of itself when it logged in with SASL2 (XEP-0388, 2.3).  ID is a UUID of version 4, in lower
+ * case, that names the installation; it is a secret of account and server, never to be shown to others.  A text that
+ * was not said is "".  Lent as long as the stream, or the session that it became.
+ */
+struct mk_agent {
+    const char *id, *software, *device;
+};
+MK_EXPORT const struct mk_agent *mk_session_agent(const struct mk_session *s); /* NULL: it said nothing */
+
+/* The SASL mechanism that its client logged in with last, "" if not known; lent as long as the process lives. */
+MK_EXPORT const char *mk_session_mechanism(const struct mk_session *s);
+
+/*
+ * Whether the client fetches what it missed from the account's archive: it bound its resource by Bind 2, and the plugin
+ * that keeps the archive said so, in a row of .inlines.  What was stored for later is then dropped, not sent
+ * (XEP-0386, 4).
+ */
+MK_EXPORT bool mk_session_reads_archive(const struct mk_session *s);
+MK_EXPORT void mk_session_set_reads_archive(struct mk_session *s, bool reads);
+
 /* Ends the session with this stream error (RFC 6120, 4.9.3), or in peace if COND is NULL.  Takes effect after the turn. */
 MK_EXPORT void mk_session_close(struct mk_ctx *c, struct mk_session *session, const char *cond, const char *text);
 
@@ -73,6 +94,8 @@ MK_EXPORT struct mk_stream *mk_current_stream(const struct mk_ctx *c);
 MK_EXPORT bool mk_stream_is_secure(const struct mk_stream *st); /* TLS, or vouched for by the operator */
 MK_EXPORT const char *mk_stream_address(const struct mk_stream *st);
 MK_EXPORT const char *mk_stream_lang(const struct mk_stream *st); /* xml:lang of its header, "" if none */
+MK_EXPORT const struct mk_agent *
+mk_stream_agent(const struct mk_stream *st); /* as that of a session; NULL until then */
 
 /* Writes a nonza or a stanza to the stream as it is.  Consumes O.  0 or the builder's error. */
 MK_EXPORT MK_MUST_CHECK int mk_stream_send(struct mk_ctx *c, struct mk_stream *st, struct mk_out *o);
@@ -122,6 +145,44 @@ struct mk_feature_decl {
     uint32_t when; /* MK_WHEN_CONNECTED or MK_WHEN_AUTHED, or both */
     uint32_t zero;
     void (*fn)(struct mk_ctx *c, struct mk_stream *st, struct mk_out *features);
+};
+
+/*
+ * A feature that a client may ask for in the very element that logs it in, so that it is on before any stanza travels.
+ * It is handled in the account's turn, after the client has proved who it is and before it is told so; what the
+ * handlers send meanwhile follows the answer.  A login that fails runs no row.
+ */
+enum mk_inline_at {
+    MK_AT_LOGIN = 1, /* SASL2 (XEP-0388): asked for in <authenticate/>, answered in <success/> */
+    MK_AT_BIND = 2   /* Bind 2 (XEP-0386): asked for in its <bind/>, answered in <bound/> */
+};
+
+/* What a handler gets.  STREAM may have ended while an earlier handler waited; sending to it does nothing then. */
+struct mk_inline {
+    struct mk_stream *stream;
+    struct mk_session *session; /* at MK_AT_LOGIN NULL, or one that an earlier row resumed: no resource is bound then */
+    const struct mk_elem *request; /* what the client asked; NULL in rows without name */
+    struct mk_out *answer;         /* inside of <success/> or <bound/>: write whole elements, or nothing */
+    const struct mk_elem *all;     /* the <authenticate/> or <bind/> that REQUEST is in */
+};
+
+/*
+ * NAME and NS are of the request; it is a child of <authenticate/> or <bind/>, and the first one counts.  With NAME NULL
+ * FN runs at every SASL2 login or Bind 2 there is, for what the server says unasked.  Rows run in the order of PRIO, 0 to
+ * 100, ties by plugin name, those of the login first; a row that calls mk_stream_resume() makes the server ignore
+ * <bind/>.  Two rows of a place may ask for the same NAME and NS: each is called.
+ *
+ * OFFER, if not NULL, is what the stream features say: at MK_AT_LOGIN the name of an element of NS inside of <inline/>,
+ * at MK_AT_BIND the `var` of a <feature/>.  PUT_OFFER, if not NULL, writes it instead, or nothing; it is INLINE, and runs
+ * before the client has said who it is.
+ */
+struct mk_inline_decl {
+    const char *name, *ns, *offer;
+    uint32_t at, mode; /* mk_inline_at; INLINE or SERIAL */
+    int32_t prio;
+    uint32_t zero;
+    void (*fn)(struct mk_ctx *c, const struct mk_inline *in);
+    void (*put_offer)(struct mk_ctx *c, struct mk_stream *st, struct mk_out *inline_features);
 };
 
 MK_END_DECLS
