@@ -183,11 +183,19 @@ static int on_disable(struct mk_ctx *c, const struct mk_stanza *iq) {
     return set_enabled(c, iq, false);
 }
 
+/* Asked for while the session is bound: no message comes between. */
+static void on_bind(struct mk_ctx *c, const struct mk_inline *in) {
+    *enabled(c, in->session) = true;
+}
+
 /* ---- rows ---------------------------------------------------------------------------------------------------------------- */
 
 static const struct mk_iq_decl iqs[] = {
     { "enable", NS, MK_TO_ACCOUNT, MK_SET, MK_INLINE, MK_OWNER, on_enable },
     { "disable", NS, MK_TO_ACCOUNT, MK_SET, MK_INLINE, MK_OWNER, on_disable },
+};
+static const struct mk_inline_decl inlines[] = {
+    { "enable", NS, NS, MK_AT_BIND, MK_INLINE, 50, 0, on_bind, NULL },
 };
 static const struct mk_hook_decl hooks[] = {
     MK_ON(user_send_message, MK_ORDER_CARBONS, MK_INLINE, on_send),
@@ -212,4 +220,4 @@ static const struct mk_xep_decl xeps[] = {
 
 MK_PLUGIN(carbons, .version = "1.0", .summary = "Copies messages to an account's other sessions (XEP-0280)",
           .hooks = MK_TABLE(hooks), .iqs = MK_TABLE(iqs), .slots = MK_TABLE(slots), .metrics = MK_TABLE(metrics),
-          .disco = MK_TABLE(disco), .xeps = MK_TABLE(xeps));
+          .disco = MK_TABLE(disco), .xeps = MK_TABLE(xeps), .inlines = MK_TABLE(inlines));

@@ -14,6 +14,8 @@ NS = {
     "stanzas": "urn:ietf:params:xml:ns:xmpp-stanzas",
     "tls": "urn:ietf:params:xml:ns:xmpp-tls",
     "sasl": "urn:ietf:params:xml:ns:xmpp-sasl",
+    "sasl2": "urn:xmpp:sasl:2",
+    "bind2": "urn:xmpp:bind:0",
     "bind": "urn:ietf:params:xml:ns:xmpp-bind",
     "session": "urn:ietf:params:xml:ns:xmpp-session",
     "cb": "urn:xmpp:sasl-cb:0",

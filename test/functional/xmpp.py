@@ -255,6 +255,54 @@ class Client(Stream):
                 fail(self, "the server's signature is wrong")
         return self.open()
 
+    # ---- SASL2 (XEP-0388) and Bind 2 (XEP-0386)
+
+    def auth2(self, mechanism, data=None, inline="", agent=None, software=None, device=None):
+        """<authenticate/> with INLINE behind it; AGENT is the id of the user agent."""
+        first = "" if data is None else f"<initial-response>{sasl.b64(data)}</initial-response>"
+        about = "".join(f"<{k}>{escape(v)}</{k}>" for k, v in (("software", software), ("device", device)) if v)
+        if agent or about:
+            about = f"<user-agent{attrs(id=agent)}>{about}</user-agent>"
+        self.send(f"<authenticate xmlns='{NS['sasl2']}'{attrs(mechanism=mechanism)}>{first}{about}{inline}</authenticate>")
+
+    def respond2(self, data):
+        self.send(f"<response xmlns='{NS['sasl2']}'>{sasl.b64(data)}</response>")
+
+    def scram2(self, mechanism="SCRAM-SHA-256", password=None, inline="", agent=None, software=None, device=None,
+               **switches):
+        """Up to the server's verdict, which is the next element.  Returns the exchange."""
+        if mechanism.endswith("-PLUS") and "flag" not in switches:
+            kind = self.bindings()[0]
+            switches.update(flag="p=" + kind, channel=tls.binding(self.sock, kind))
+        exchange = sasl.Scram(mechanism, self.user, self.password if password is None else password, **switches)
+        self.auth2(mechanism, exchange.first(), inline, agent, software, device)
+        self.respond2(exchange.final(sasl.unb64(self.expect("sasl2:challenge").text)))
+        return exchange
+
+    def welcomed(self, resumed=False):
+        """<success/>, and the features unless a session was RESUMED.  Returns <success/>."""
+        success = self.expect("sasl2:success")
+        jid = text(success, "sasl2:authorization-identifier")
+        if child(success, "bind2:bound") is not None or resumed:
+            self.jid, self.label = jid, jid
+            self.user = jid.partition("@")[0]
+        if not resumed:
+            self.features = self.expect("stream:features")
+        return success
+
+    def login2(self, mechanism="SCRAM-SHA-256", bind="", resumed=False, inline="", **how):
+        """From a stream with features to a session; BIND is what is inside of <bind/>, None for none."""
+        if bind is not None:
+            inline += f"<bind xmlns='{NS['bind2']}'>{bind}</bind>"
+        if mechanism == "PLAIN":
+            self.auth2("PLAIN", sasl.plain(self.user, self.password), inline, **how)
+            return self.welcomed(resumed)
+        exchange = self.scram2(mechanism, inline=inline, **how)
+        success = self.welcomed(resumed)
+        if not exchange.verify(sasl.unb64(text(success, "sasl2:additional-data"))):
+            fail(self, "the server's signature is wrong")
+        return success
+
     def bind(self, resource=None):
         inner = f"<resource>{escape(resource)}</resource>" if resource else ""
         result = self.iq("set", f"<bind xmlns='{NS['bind']}'>{inner}</bind>")
