@@ -119,7 +119,8 @@ static bool stop_is_ignored(enum mk_hook hook) {
     return hook == MK_HOOK_session_received || hook == MK_HOOK_session_opened || hook == MK_HOOK_session_closed ||
            hook == MK_HOOK_session_resumed || hook == MK_HOOK_disco_info || hook == MK_HOOK_disco_items ||
            hook == MK_HOOK_account_created || hook == MK_HOOK_session_settled || hook == MK_HOOK_contact_changed ||
-           hook == MK_HOOK_account_removed || hook == MK_HOOK_host_started;
+           hook == MK_HOOK_account_removed || hook == MK_HOOK_host_started || hook == MK_HOOK_session_saved ||
+           hook == MK_HOOK_session_restored;
 }
 
 bool chain_run_since(struct mk_ctx *c, enum mk_hook hook, void *ev, unsigned since) {

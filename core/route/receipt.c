@@ -98,6 +98,10 @@ uint32_t mk_session_handled(struct mk_session *s) {
     return container_of(s->owed.next, struct session_receipt, link)->number - 1;
 }
 
+uint32_t mk_session_received(const struct mk_session *s) {
+    return s->received;
+}
+
 void receipts_trim(void) {
     struct list *link;
     if (!spare.next)

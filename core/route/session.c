@@ -76,6 +76,19 @@ struct mk_session *session_bind(struct mk_ctx *c, struct account *a, struct mk_s
     return s->ended ? NULL : s;
 }
 
+struct mk_session *mk_session_restore(struct mk_ctx *c, struct mk_view resource, uint32_t received) {
+    struct account *a = account_of(c->entity);
+    if (a->removed || a->session_count >= session_limit || session_find(a, resource.s, resource.len))
+        return NULL;
+    struct mk_session *s = session_new(c, a, NULL, resource);
+    METRIC(c->worker, sessions_detached, 1);
+    s->counting = true;
+    s->received = received;
+    struct mk_ev_session ev = { s, 0 };
+    chain_run(c, MK_HOOK_session_opened, &ev);
+    return s->ended ? NULL : s;
+}
+
 void session_free(struct mk_session *s) {
     slots_fini(MK_ON_SESSION, session_slots(s));
     mk_jid_free(s->jid);

@@ -414,6 +414,16 @@ int mk_stream_send(struct mk_ctx *c, struct mk_stream *st, struct mk_out *o) {
     return rc;
 }
 
+void mk_session_handle(struct mk_ctx *c, struct mk_session *session, const struct mk_stanza *s) {
+    struct mk_out *o = mk_derive(c, s, NULL);
+    const struct mk_stanza *sent;
+    mk_from(o, session->jid);
+    if (mk_seal(o, &sent) == 0)
+        route_from_session(c, session->account, session, (struct mk_stanza *)sent);
+    else
+        mk_log(c, MK_ERROR, "a stanza of %s could not be handled anew", session->jid->text);
+}
+
 void mk_stream_fail(struct mk_ctx *c, struct mk_stream *st, const char *cond, const char *text, struct mk_out *app) {
     const struct mk_stanza *s = NULL;
     if (app && mk_seal(app, &s) != 0)

@@ -188,6 +188,17 @@ static void on_bind(struct mk_ctx *c, const struct mk_inline *in) {
     *enabled(c, in->session) = true;
 }
 
+static enum mk_flow on_saved(struct mk_ctx *c, struct mk_ev_state *ev) {
+    if (*enabled(c, ev->session))
+        mk_leaf(ev->out, "enable", NS, NULL);
+    return MK_NEXT;
+}
+
+static enum mk_flow on_restored(struct mk_ctx *c, struct mk_ev_state *ev) {
+    *enabled(c, ev->session) = mk_elem_child(ev->saved, "enable", NS) != NULL;
+    return MK_NEXT;
+}
+
 /* ---- rows ---------------------------------------------------------------------------------------------------------------- */
 
 static const struct mk_iq_decl iqs[] = {
@@ -200,6 +211,8 @@ static const struct mk_inline_decl inlines[] = {
 static const struct mk_hook_decl hooks[] = {
     MK_ON(user_send_message, MK_ORDER_CARBONS, MK_INLINE, on_send),
     MK_ON(user_receive_message, MK_ORDER_CARBONS, MK_INLINE, on_receive),
+    MK_ON(session_saved, MK_ORDER_SESSION, MK_INLINE, on_saved),
+    MK_ON(session_restored, MK_ORDER_SESSION, MK_INLINE, on_restored),
 };
 static const struct mk_slot_decl slots[] = {
     [SLOT_SESSION] = { "enabled", MK_ON_SESSION, sizeof(bool), NULL, NULL },

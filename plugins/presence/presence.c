@@ -244,6 +244,14 @@ MK_SUSPENDS static enum mk_flow on_session_closed(struct mk_ctx *c, struct mk_ev
     return MK_NEXT;
 }
 
+/* It is announced anew when the session is there again. */
+static enum mk_flow on_session_saved(struct mk_ctx *c, struct mk_ev_state *ev) {
+    const struct mk_stanza *last = last_of(c, slot(c, ev->session));
+    if (last)
+        mk_put_stanza(ev->out, last);
+    return MK_NEXT;
+}
+
 /* Whom our presence does not reach can do without its end. */
 static enum mk_flow on_receive(struct mk_ctx *c, struct mk_ev_stanza *ev) {
     if (mk_stanza_type(ev->stanza) == MK_TYPE_ERROR)
@@ -317,6 +325,7 @@ static const struct mk_hook_decl hooks[] = {
     MK_ON(user_receive_subscription, MK_ORDER_PRESENCE, MK_SERIAL, on_probe),
     MK_ON(contact_changed, MK_ORDER_PRESENCE, MK_INLINE, on_contact_changed),
     MK_ON(session_closed, MK_ORDER_SESSION, MK_SERIAL, on_session_closed),
+    MK_ON(session_saved, MK_ORDER_SESSION, MK_INLINE, on_session_saved),
 };
 static const struct mk_slot_decl slots[] = {
     [SLOT_SESSION] = { "session", MK_ON_SESSION, sizeof(struct session), NULL, fini_session },

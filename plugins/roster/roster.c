@@ -362,11 +362,28 @@ static const struct mk_iq_decl iqs[] = {
     { "query", NS_ROSTER, MK_TO_ACCOUNT, MK_GET, MK_SERIAL, MK_OWNER, on_get },
     { "query", NS_ROSTER, MK_TO_ACCOUNT, MK_SET, MK_SERIAL, MK_OWNER, on_set },
 };
+static enum mk_flow on_saved(struct mk_ctx *c, struct mk_ev_state *ev) {
+    mk_open(ev->out, "query", NS_ROSTER);
+    mk_put_int(ev->out, "flags", *roster_session(c, ev->session));
+    mk_close(ev->out);
+    return MK_NEXT;
+}
+
+static enum mk_flow on_restored(struct mk_ctx *c, struct mk_ev_state *ev) {
+    const struct mk_elem *e = mk_elem_child(ev->saved, "query", NS_ROSTER);
+    const char *flags = e ? mk_attr(e, "flags") : NULL;
+    if (flags && *flags >= '0' && *flags <= '3')
+        *roster_session(c, ev->session) = (uint8_t)(*flags - '0');
+    return MK_NEXT;
+}
+
 static const struct mk_hook_decl hooks[] = {
     MK_ON(user_send_subscription, MK_ORDER_ROSTER, MK_SERIAL, roster_on_send),
     MK_ON(user_receive_subscription, MK_ORDER_ROSTER, MK_SERIAL, roster_on_receive),
     MK_ON(user_send_presence, MK_ORDER_AVAILABLE, MK_SERIAL, roster_on_available),
     MK_ON(account_removed, 50, MK_SERIAL, on_account_removed),
+    MK_ON(session_saved, MK_ORDER_SESSION, MK_INLINE, on_saved),
+    MK_ON(session_restored, MK_ORDER_SESSION, MK_INLINE, on_restored),
 };
 static const struct mk_slot_decl slots[] = {
     [SLOT_SESSION] = { "flags", MK_ON_SESSION, sizeof(uint8_t), NULL, NULL },

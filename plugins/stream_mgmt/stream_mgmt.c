@@ -17,7 +17,7 @@ static uint32_t ms32(int64_t ms) {
     return ms > UINT32_MAX ? UINT32_MAX : (uint32_t)ms;
 }
 
-static void free_managed(struct managed *m) {
+void free_managed(struct managed *m) {
     for (uint32_t i = 0; i < m->queue.count; i++) {
         struct unacked *u = queue_at(&m->queue, i);
         mk_receipt_pay(u->receipt);
@@ -25,6 +25,7 @@ static void free_managed(struct managed *m) {
         mk_jid_free(u->to);
     }
     queue_free(&m->queue);
+    mk_free(m->state);
     mk_free(m);
 }
 
@@ -41,10 +42,27 @@ static void say(struct mk_ctx *c, struct mk_stream *st, struct mk_out *o) {
         mk_log(c, MK_ERROR, "an element of stream management was not sent");
 }
 
-static void say_failed(struct mk_ctx *c, struct mk_stream *st, const char *cond) {
-    struct mk_out *o = mk_nonza(c, "failed", NS_SM);
+struct mk_out *element_begin(struct mk_ctx *c, struct mk_out *answer, const char *name) {
+    if (!answer)
+        return mk_nonza(c, name, NS_SM);
+    mk_open(answer, name, NS_SM);
+    return answer;
+}
+
+void element_end(struct mk_ctx *c, struct mk_stream *st, struct mk_out *answer, struct mk_out *o) {
+    if (answer)
+        mk_close(o);
+    else
+        say(c, st, o);
+}
+
+void say_failed(struct mk_ctx *c, struct mk_stream *st, struct mk_out *answer, const char *cond,
+                const uint32_t *handled) {
+    struct mk_out *o = element_begin(c, answer, "failed");
+    if (handled)
+        mk_put_int(o, "h", *handled);
     mk_leaf(o, cond, NS_STANZAS, NULL);
-    say(c, st, o);
+    element_end(c, st, answer, o);
 }
 
 static void say_handled(struct mk_ctx *c, struct mk_session *session) {
@@ -86,7 +104,7 @@ static const struct mk_jid *address_of(const struct mk_session *session, const s
     return u->address == ADDRESS_SESSION ? mk_session_jid(session) : u->to;
 }
 
-static bool is_over(struct mk_ctx *c, const struct managed *m) {
+bool is_over(struct mk_ctx *c, const struct managed *m) {
     const struct stream_mgmt *me = mk_inst(c);
     if (m->queue.bytes > (uint64_t)me->max_bytes)
         return true;
@@ -101,8 +119,7 @@ static void write_next(struct mk_ctx *c, struct mk_session *session, struct mana
     m->sent = m->written > m->sent ? m->written : m->sent;
 }
 
-/* After a resumption: as much as the window has room for.  An ack brings the rest. */
-static void catch_up(struct mk_ctx *c, struct mk_session *session, struct managed *m) {
+void catch_up(struct mk_ctx *c, struct mk_session *session, struct managed *m) {
     while (m->written < m->queue.count) {
         size_t size = mk_stanza_size(queue_at(&m->queue, m->written)->stanza);
         if (m->in_flight && m->in_flight + size > WINDOW)
@@ -161,9 +178,7 @@ static void on_spool_time(struct mk_ctx *c, struct mk_session *session) {
 
 /* ---- acks ------------------------------------------------------------------------------------------------------------- */
 
-/* Takes what H acknowledges out of the queue.  False: ST was ended, for the client claims more than it was sent. */
-static bool acknowledge(struct mk_ctx *c, struct mk_stream *st, struct mk_session *session, struct managed *m,
-                        uint32_t h) {
+bool acknowledge(struct mk_ctx *c, struct mk_stream *st, struct mk_session *session, struct managed *m, uint32_t h) {
     uint32_t count, sent = m->queue.acked + m->sent;
     if (!queue_covers(&m->queue, m->sent, h, &count)) {
         struct mk_out *app = mk_nonza(c, "handled-count-too-high", NS_SM);
@@ -183,7 +198,7 @@ static void on_a(struct mk_ctx *c, struct mk_stream *st, const struct mk_stanza 
     struct managed *m = *managed_of(c, session);
     uint32_t h;
     if (!m) {
-        say_failed(c, st, "unexpected-request");
+        say_failed(c, st, NULL, "unexpected-request", NULL);
         return;
     }
     if (!read_uint32(mk_attr(mk_root(nonza), "h"), &h)) {
@@ -207,7 +222,7 @@ static void on_r(struct mk_ctx *c, struct mk_stream *st, const struct mk_stanza 
     if (*managed_of(c, session))
         say_handled(c, session);
     else
-        say_failed(c, st, "unexpected-request");
+        say_failed(c, st, NULL, "unexpected-request", NULL);
 }
 
 /* An ack that said less than the client hoped is followed by another. */
@@ -217,132 +232,10 @@ static enum mk_flow on_settled(struct mk_ctx *c, struct mk_ev_session *ev) {
     return MK_NEXT;
 }
 
-/* ---- enable ------------------------------------------------------------------------------------------------------------- */
-
-static bool is_true(const char *text) {
-    return text && (strcmp(text, "true") == 0 || strcmp(text, "1") == 0);
-}
-
-/* How long the session is kept: as the operator says, or less if the client does. */
-static uint32_t resume_ms(const struct stream_mgmt *me, const struct mk_elem *enable) {
-    uint32_t wish;
-    int64_t ms = me->resume_timeout;
-    if (read_uint32(mk_attr(enable, "max"), &wish) && wish && (int64_t)wish * 1000 < ms)
-        ms = (int64_t)wish * 1000;
-    return ms32(ms);
-}
-
-static void say_enabled(struct mk_ctx *c, struct mk_stream *st, const struct managed *m) {
-    struct mk_out *o = mk_nonza(c, "enabled", NS_SM);
-    if (m->resumable) {
-        mk_put(o, "id", m->id);
-        mk_put(o, "resume", "true");
-        mk_put_int(o, "max", m->resume_ms / 1000);
-    }
-    say(c, st, o);
-}
-
-static void on_enable(struct mk_ctx *c, struct mk_stream *st, const struct mk_stanza *nonza) {
-    const struct stream_mgmt *me = mk_inst(c);
-    struct mk_session *session = mk_stream_session(st);
-    struct managed **slot = managed_of(c, session);
-    if (*slot) {
-        say_failed(c, st, "unexpected-request");
-        mk_stream_fail(c, st, "policy-violation", "Stream management is enabled already.", NULL);
-        return;
-    }
-    struct managed *m = mk_malloc(sizeof *m);
-    m->resume_ms = resume_ms(me, mk_root(nonza));
-    m->resumable = is_true(mk_attr(mk_root(nonza), "resume")) && m->resume_ms >= 1000;
-    snprintf(m->id, sizeof m->id, "%llx-%s", (unsigned long long)mk_session_number(session), mk_random_id(c));
-    mk_session_count_start(session);
-    say_enabled(c, st, m);
-    *slot = m;
-}
-
-/* ---- resume ------------------------------------------------------------------------------------------------------------- */
-
-/* Only the account's own sessions are looked at: an id is of no use to anybody else. */
-static struct mk_session *find(struct mk_ctx *c, const char *id) {
-    for (struct mk_session *s = NULL; id && (s = mk_session_next(c, s)) != NULL;) {
-        const struct managed *m = *managed_of(c, s);
-        if (m && m->resumable && strcmp(m->id, id) == 0)
-            return s;
-    }
-    return NULL;
-}
-
-static void say_resumed(struct mk_ctx *c, struct mk_stream *st, struct mk_session *session, const struct managed *m) {
-    struct mk_out *o = mk_nonza(c, "resumed", NS_SM);
-    mk_put(o, "previd", m->id);
-    mk_put_int(o, "h", mk_session_handled(session));
-    say(c, st, o);
-}
-
-static void attach(struct mk_ctx *c, struct managed *m, struct mk_session *session) {
-    mk_timer_stop(c, session, TIMER_RESUME);
-    mk_timer_stop(c, session, TIMER_ACK);
-    mk_count(c, M_DETACHED, m->detached ? -1 : 0);
-    m->detached = m->asked = false;
-    m->unasked = m->written = 0;
-    m->in_flight = 0;
-}
-
-static void on_resume(struct mk_ctx *c, struct mk_stream *st, const struct mk_stanza *nonza) {
-    struct mk_session *session = find(c, mk_attr(mk_root(nonza), "previd"));
-    uint32_t h;
-    if (!session || !read_uint32(mk_attr(mk_root(nonza), "h"), &h)) {
-        say_failed(c, st, session ? "bad-request" : "item-not-found");
-        return;
-    }
-    struct managed *m = *managed_of(c, session);
-    if (!acknowledge(c, st, session, m, h))
-        return;
-    mk_stream_resume(c, st, session);
-    attach(c, m, session);
-    say_resumed(c, st, session, m);
-    catch_up(c, session, m);
-    mk_count(c, M_RESUMED, 1);
-}
-
 /* <resume/> before authentication or after binding; <enable/> before binding is refused where it is handled. */
 static void on_wrong_time(struct mk_ctx *c, struct mk_stream *st, const struct mk_stanza *nonza) {
     (void)nonza;
-    say_failed(c, st, "unexpected-request");
-}
-
-/* ---- the end ------------------------------------------------------------------------------------------------------------- */
-
-static enum mk_flow on_session_lost(struct mk_ctx *c, struct mk_ev_session *ev) {
-    struct managed *m = *managed_of(c, ev->session);
-    if (!m || !m->resumable)
-        return MK_NEXT;
-    m->detached = true;
-    if (is_over(c, m)) { /* what a connected client is given time for */
-        m->detached = false;
-        return MK_NEXT;
-    }
-    m->asked = false;
-    mk_timer_stop(c, ev->session, TIMER_ACK);
-    mk_timer_start(c, ev->session, TIMER_RESUME, m->resume_ms);
-    mk_count(c, M_DETACHED, 1);
-    return MK_STOP;
-}
-
-static void on_resume_time(struct mk_ctx *c, struct mk_session *session) {
-    mk_count(c, M_EXPIRED, 1);
-    mk_session_close(c, session, NULL, NULL);
-}
-
-static enum mk_flow on_session_closed(struct mk_ctx *c, struct mk_ev_session *ev) {
-    struct managed **slot = managed_of(c, ev->session), *m = *slot;
-    if (!m)
-        return MK_NEXT;
-    mk_count(c, M_DETACHED, m->detached ? -1 : 0);
-    unacked_return(c, ev->session, m, ev->reason);
-    *slot = NULL;
-    free_managed(m);
-    return MK_NEXT;
+    say_failed(c, st, NULL, "unexpected-request", NULL);
 }
 
 /* ---- rows ---------------------------------------------------------------------------------------------------------------- */
@@ -352,6 +245,16 @@ MK_SUSPENDS static enum mk_flow on_host_started(struct mk_ctx *c, struct mk_ev_h
     unacked_recover(c);
     return MK_NEXT;
 }
+
+static const struct mk_index_decl unacked_indexes[] = {
+    { "by_host", "host", "owner,id" },
+};
+const struct mk_coll_decl sm_collections[] = {
+    { "sm_unacked", 2, MK_COLL_BULKY, 0, offsetof(struct stream_mgmt, spool), MK_TABLE(unacked_cols),
+      MK_TABLE(unacked_indexes), "Messages sent to clients that have not acknowledged them." },
+    { "sm_sessions", 1, 0, 0, offsetof(struct stream_mgmt, sessions), MK_TABLE(kept_cols), MK_NO_INDEX,
+      "Sessions that wait for the server to come back, and the counts of those that ended." },
+};
 
 static int start(void *inst, struct mk_err *err) {
     struct stream_mgmt *me = inst;
@@ -379,19 +282,27 @@ static const struct mk_opt_decl options[] = {
     MK_OPT_DURATION(struct stream_mgmt, spool_after, "1s", 100, 3600000, MK_OPT_LIVE,
                     "How long a message waits for its acknowledgement before it is stored. "
                     "Until then its sender waits for its own."),
+    MK_OPT_DURATION(struct stream_mgmt, remember, "1h", 0, 30 * INT64_C(86400000), MK_OPT_LIVE,
+                    "How long the count of a session that can't be resumed any more is remembered, so that its client "
+                    "learns what of its own arrived. 0: not at all."),
 };
 static const struct mk_nonza_decl nonzas[] = {
     { "enable", NS_SM, MK_WHEN_BOUND, MK_INLINE, on_enable },
     { "enable", NS_SM, MK_WHEN_CONNECTED | MK_WHEN_AUTHED, MK_INLINE, on_wrong_time },
-    { "resume", NS_SM, MK_WHEN_AUTHED, MK_INLINE, on_resume },
+    { "resume", NS_SM, MK_WHEN_AUTHED, MK_SERIAL, on_resume },
     { "resume", NS_SM, MK_WHEN_CONNECTED | MK_WHEN_BOUND, MK_INLINE, on_wrong_time },
     { "r", NS_SM, MK_WHEN_BOUND, MK_INLINE, on_r },
     { "a", NS_SM, MK_WHEN_BOUND, MK_INLINE, on_a },
+};
+static const struct mk_inline_decl inlines[] = {
+    { "resume", NS_SM, "sm", MK_AT_LOGIN, MK_SERIAL, 10, 0, on_inline_resume, NULL },
+    { "enable", NS_SM, NS_SM, MK_AT_BIND, MK_INLINE, 50, 0, on_inline_enable, NULL },
 };
 static const struct mk_hook_decl hooks[] = {
     MK_ON(session_send, MK_ORDER_STREAM_MGMT, MK_INLINE, on_session_send),
     MK_ON(session_settled, MK_ORDER_STREAM_MGMT, MK_INLINE, on_settled),
     MK_ON(session_lost, MK_ORDER_STREAM_MGMT, MK_INLINE, on_session_lost),
+    MK_ON(session_closed, MK_ORDER_SAVE, MK_SERIAL, on_session_closing),
     MK_ON(session_closed, MK_ORDER_UNACKED, MK_INLINE, on_session_closed),
     MK_ON(account_removed, 50, MK_SERIAL, unacked_on_account_removed),
     MK_ON(host_started, 50, MK_SERIAL, on_host_started),
@@ -417,12 +328,12 @@ static const struct mk_metric_decl metrics[] = {
     [M_RETURNED] = { "returned", MK_COUNTER, 0, "messages", "Messages sent on because a session ended without them." },
 };
 static const struct mk_xep_decl xeps[] = {
-    { "0198", "1.6.3", "complete", "Between clients and server. Inline in SASL2 and Bind 2 belongs to those." },
+    { "0198", "1.6.3", "complete", "Between clients and server; inline in SASL2 and Bind 2." },
     { "0203", "2.0", "partial", "Messages that are sent on say when they were sent first." },
 };
 
 MK_PLUGIN(stream_mgmt, .version = "1.0", .summary = "Acknowledged and resumable sessions (XEP-0198)",
           .inst_size = sizeof(struct stream_mgmt), .options = MK_TABLE(options), .hooks = MK_TABLE(hooks),
           .nonzas = MK_TABLE(nonzas), .features = MK_TABLE(features), .slots = MK_TABLE(slots),
-          .timers = MK_TABLE(timers), .metrics = MK_TABLE(metrics), .collections = MK_TABLE(unacked_collections),
-          .xeps = MK_TABLE(xeps), .start = start);
+          .timers = MK_TABLE(timers), .metrics = MK_TABLE(metrics), .collections = MK_TABLE(sm_collections),
+          .xeps = MK_TABLE(xeps), .inlines = MK_TABLE(inlines), .start = start);

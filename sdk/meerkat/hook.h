@@ -76,6 +76,13 @@ struct mk_ev_contact {
     uint32_t before, after;
 };
 
+/* What a session is like, beside its address, across a restart of the server. */
+struct mk_ev_state {
+    struct mk_session *session;
+    struct mk_out *out;          /* session_saved: write one element of your namespace, or nothing */
+    const struct mk_elem *saved; /* session_restored: its children are what was written */
+};
+
 /* clang-format off */
 /*                name                   payload                  when, in whose turn, and what MK_STOP means          */
 #define MK_HOOKS(X)                                                                                                    \
@@ -124,7 +131,13 @@ struct mk_ev_contact {
     /* Account.  mk_session_handled() grew after it had said less than was received.  Stop is ignored. */              \
     X(session_settled, struct mk_ev_session)                                                                           \
     /* Account.  Run by the plugin that keeps the roster, after the change is stored.  Stop is ignored. */             \
-    X(contact_changed, struct mk_ev_contact)
+    X(contact_changed, struct mk_ev_contact)                                                                           \
+    /* Account.  The session ends with the server, to be resumed when that is back; nobody has taken leave of it yet.  \
+     * Stop is ignored. */                                                                                             \
+    X(session_saved, struct mk_ev_state)                                                                               \
+    /* Account.  The session is there again, after session_opened and before it has a stream.  Its presence follows    \
+     * as if the client sent it anew.  Stop is ignored. */                                                             \
+    X(session_restored, struct mk_ev_state)
 /* clang-format on */
 
 #define X(name, payload) typedef enum mk_flow mk_on_##name(struct mk_ctx *, payload *);

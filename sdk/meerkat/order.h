@@ -25,6 +25,7 @@ enum mk_order {
     MK_ORDER_PRESENCE_DONE = 100, /* a presence without `to` goes no further */
 
     /* session_opened, session_closed */
+    MK_ORDER_SAVE = 0, /* the session is as it was: it may be wanted again when the server is back */
     MK_ORDER_SESSION = 50,
     MK_ORDER_UNACKED = 90, /* others have taken leave of the session; what it did not acknowledge goes on */
 

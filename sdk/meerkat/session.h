@@ -82,6 +82,18 @@ MK_EXPORT void mk_session_close(struct mk_ctx *c, struct mk_session *session, co
  */
 MK_EXPORT void mk_session_count_start(struct mk_session *s);
 MK_EXPORT uint32_t mk_session_handled(struct mk_session *s);
+MK_EXPORT uint32_t mk_session_received(const struct mk_session *s); /* all of them, handled or not */
+
+/*
+ * Makes a session again that ended when the server stopped: detached, with RESOURCE, its stanzas counted from RECEIVED.
+ * session_opened runs; then the caller runs session_restored, and gives it a stream by mk_stream_resume() in the same
+ * turn.  NULL: somebody has bound the resource, or the account has too many sessions.
+ */
+MK_EXPORT MK_SUSPENDS struct mk_session *mk_session_restore(struct mk_ctx *c, struct mk_view resource,
+                                                            uint32_t received);
+
+/* Handles S, `from` set to the session, as if its client had sent it now; it is not counted. */
+MK_EXPORT MK_SUSPENDS void mk_session_handle(struct mk_ctx *c, struct mk_session *session, const struct mk_stanza *s);
 
 /* ---- streams -------------------------------------------------------------------------------------------------- */
 
