@@ -175,6 +175,14 @@ static bool check_inline(const struct rows *r, const void *row) {
     return n->fn || wrong(r, "has no function");
 }
 
+static bool check_mechanism(const struct rows *r, const void *row) {
+    const struct mk_mechanism_decl *m = row;
+    size_t len = m->name ? strspn(m->name, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_") : 0;
+    if (!len || m->name[len] || !check_unique(r, r->m->d.mechanisms.items, sizeof *m))
+        return wrong(r, "needs a name of its own, of capitals, digits, - and _");
+    return m->step || wrong(r, "has no function");
+}
+
 static bool check_disco(const struct rows *r, const void *row) {
     const struct mk_disco_decl *d = row;
     if (!check_text(r, d->var, "var"))
@@ -352,5 +360,6 @@ bool rows_check(const struct plugin *m, struct buf *why) {
            check_table(m, "collections", &d->collections, check_collection, why) &&
            check_table(m, "xeps", &d->xeps, check_xep, why) &&
            check_table(m, "domains", &d->domains, check_domain, why) &&
-           check_table(m, "inlines", &d->inlines, check_inline, why);
+           check_table(m, "inlines", &d->inlines, check_inline, why) &&
+           check_table(m, "mechanisms", &d->mechanisms, check_mechanism, why);
 }

@@ -349,8 +349,8 @@ static void lists_accounts_and_mechanisms(void) {
         "{ t_alpha = { log_level = \"debug\"; }; }; }; };"));
     CHECK_TEXT(
         said(),
-        "3: `sasl` is empty: nobody could log in\n"
         "4: `log_level` of a plugin is the same for all host types: set it in `plugins`\n"
+        "3: `sasl` is empty: nobody could log in\n"
         "3: \"t_alpha\" is no enabled plugin that knows accounts (provides mk_auth)\n"
         "2: nobody could log in to hosts of type default: enable a plugin that knows accounts, such as auth_internal, "
         "or set `anonymous`\n");

@@ -158,6 +158,23 @@ static void build_inlines(const struct parts *parts) {
     type->inlines = list;
 }
 
+static void build_mechanisms(const struct parts *parts) {
+    struct host_type *type = parts->t->type;
+    struct mechanism_entry *list = arena_alloc(&parts->p->arena, (COUNT_ROWS(parts, mechanisms) + 1) * sizeof *list);
+    for (unsigned i = 0; i < parts->count; i++) {
+        const struct want *w = parts->list[i];
+        const struct mk_mechanism_decl *rows = descriptor(w)->mechanisms.items;
+        for (uint32_t k = 0; k < descriptor(w)->mechanisms.count; k++) {
+            for (uint32_t n = 0; n < type->mechanism_count; n++)
+                if (strcmp(list[n].row->name, rows[k].name) == 0)
+                    conf_error(parts->p->e, w->group, "plugins %s and %s both bring the mechanism %s: disable one",
+                               list[n].inst->plugin->name, w->unit->module->plugin.name, rows[k].name);
+            list[type->mechanism_count++] = (struct mechanism_entry){ &rows[k], &w->unit->inst };
+        }
+    }
+    type->mechanisms = list;
+}
+
 /* ---- disco, commands --------------------------------------------------------------------------------------------- */
 
 static int by_text(const void *a, const void *b) {
@@ -259,6 +276,35 @@ static void build_auth(const struct parts *parts) {
     type->anonymous = o->anonymous;
 }
 
+/* Names in option `sasl`: the server's own mechanisms and those that plugins list. */
+static void check_sasl(const struct parts *parts) {
+    static const char *const own[] = { "SCRAM-SHA-512-PLUS", "SCRAM-SHA-512", "SCRAM-SHA-256-PLUS", "SCRAM-SHA-256",
+                                       "SCRAM-SHA-1-PLUS",   "SCRAM-SHA-1",   "EXTERNAL",           "PLAIN",
+                                       "ANONYMOUS" };
+    enum { OWN = sizeof own / sizeof own[0] };
+    const struct host_type *type = parts->t->type;
+    const struct mk_texts *names = &parts->t->options.sasl;
+    const struct conf_node *where = conf_find(parts->t->group, "sasl");
+    const char **known = arena_alloc(&parts->p->arena, (OWN + type->mechanism_count) * sizeof *known);
+    size_t count = OWN;
+    memcpy(known, own, sizeof own);
+    for (uint32_t i = 0; i < type->mechanism_count; i++)
+        if (!(type->mechanisms[i].row->flags & MK_MECHANISM_UNLISTED))
+            known[count++] = type->mechanisms[i].row->name;
+    if (names->items && names->count == 0)
+        conf_error(parts->p->e, where, "`sasl` is empty: nobody could log in");
+    for (uint32_t i = 0; i < names->count; i++) {
+        size_t k = 0;
+        while (k < count && strcmp(known[k], names->items[i]) != 0)
+            k++;
+        if (k < count)
+            continue;
+        const char *near = nearest_name(names->items[i], known, count);
+        conf_error(parts->p->e, where, "there is no SASL mechanism \"%s\"%s%s%s", names->items[i],
+                   near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
+    }
+}
+
 void plan_types(struct plan *p) {
     for (unsigned i = 0; i < p->type_count; i++) {
         struct parts parts;
@@ -271,6 +317,8 @@ void plan_types(struct plan *p) {
         build_nonzas(&parts);
         build_features(&parts);
         build_inlines(&parts);
+        build_mechanisms(&parts);
+        check_sasl(&parts);
         type->disco_server = build_disco(&parts, MK_TO_SERVER, &type->disco_server_count);
         type->disco_account = build_disco(&parts, MK_TO_ACCOUNT, &type->disco_account_count);
         build_commands(&parts);

@@ -42,26 +42,6 @@ static struct type_plan *type_find(struct plan *p, const char *name) {
     return NULL;
 }
 
-static void check_sasl(struct plan *p, const struct conf_node *group, const struct type_options *o) {
-    static const char *const known[] = { "SCRAM-SHA-512-PLUS", "SCRAM-SHA-512", "SCRAM-SHA-256-PLUS", "SCRAM-SHA-256",
-                                         "SCRAM-SHA-1-PLUS",   "SCRAM-SHA-1",   "EXTERNAL",           "PLAIN",
-                                         "ANONYMOUS" };
-    enum { KNOWN = sizeof known / sizeof known[0] };
-    const struct conf_node *where = conf_find(group, "sasl");
-    if (o->sasl.items && o->sasl.count == 0)
-        conf_error(p->e, where, "`sasl` is empty: nobody could log in");
-    for (uint32_t i = 0; i < o->sasl.count; i++) {
-        size_t k = 0;
-        while (k < KNOWN && strcmp(known[k], o->sasl.items[i]) != 0)
-            k++;
-        if (k < KNOWN)
-            continue;
-        const char *near = nearest_name(o->sasl.items[i], known, KNOWN);
-        conf_error(p->e, where, "there is no SASL mechanism \"%s\"%s%s%s", o->sasl.items[i],
-                   near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
-    }
-}
-
 static void add_type(struct plan *p, const char *name, const struct conf_node *group) {
     static const char *const extra[] = { "plugins", NULL };
     struct type_plan *t = &p->types[p->type_count++];
@@ -69,7 +49,6 @@ static void add_type(struct plan *p, const char *name, const struct conf_node *g
     t->type = arena_zalloc(&p->arena, sizeof *t->type);
     t->type->name = t->name;
     conf_fill(&p->arena, arena_printf(&p->arena, "host type %s", name), group, &type_rows, extra, &t->options, p->e);
-    check_sasl(p, group, &t->options);
 }
 
 /* Whether a host leaves its type to the default. */

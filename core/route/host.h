@@ -14,6 +14,7 @@
 #include "util/table.h"
 #include <meerkat/auth.h>
 #include <meerkat/plugin.h>
+#include <meerkat/sasl.h>
 
 struct tls_cert;
 struct host_type;
@@ -80,6 +81,10 @@ struct inline_entry {
     const struct mk_inline_decl *row;
     const struct instance *inst;
 };
+struct mechanism_entry {
+    const struct mk_mechanism_decl *row;
+    const struct instance *inst;
+};
 struct command_entry {
     const struct mk_cmd_decl *row;
     const struct instance *inst; /* NULL: the server's own */
@@ -95,6 +100,8 @@ struct host_type {
     uint32_t feature_count;
     const struct inline_entry *inlines; /* in their order */
     uint32_t inline_count;
+    const struct mechanism_entry *mechanisms; /* of plugins */
+    uint32_t mechanism_count;
     const char *const *disco_server, *const *disco_account; /* sorted, ended by NULL */
     uint32_t disco_server_count, disco_account_count;
     const struct mk_auth *const *auth; /* providers in order */

@@ -25,6 +25,7 @@ struct channel {
 void channel_read(struct channel *out, const struct conn *conn, bool with_data);
 
 enum { MECHANISM_PLUS = 1, MECHANISM_CLEAR = 2, MECHANISM_ANONYMOUS = 4, MECHANISM_SPEAKS_FIRST = 8 };
+/* Any of the server's own; or made for a row of a plugin. */
 struct mechanism {
     const char *name;
     uint32_t flags;
@@ -41,6 +42,8 @@ enum sasl_status anonymous_step(struct mk_ctx *c, struct sasl *s, struct mk_view
  * invalid-mechanism. */
 const struct mechanism *offer_find(const struct sasl_env *env, const struct sasl_offer *offer, const char *name,
                                    const char **why);
+/* The same for one of a plugin, unlisted ones too. */
+const struct mechanism_entry *offer_find_row(const struct sasl_env *env, const char *name);
 void offer_make(struct arena *arena, const struct sasl_env *env, const struct channel *channel, struct sasl_offer *out);
 /* MK_AUTH_... of a provider, as its options narrow them. */
 uint32_t provider_caps(const struct mk_auth *provider);
@@ -58,8 +61,19 @@ void scram_begin(struct sasl *s);
 /* XEP-0474: base64 of the digest over what was offered, in ARENA. */
 const char *scram_offer_hash(struct arena *arena, uint32_t hash, const struct sasl_offer *offer);
 
+/* plugin.c: what a mechanism of a plugin is in between */
+MK_SUSPENDS enum sasl_status plugin_step(struct mk_ctx *c, struct sasl *s, struct mk_view in, struct buf *out);
+struct foreign {
+    struct mechanism mechanism;
+    const struct mechanism_entry *entry; /* NULL: the mechanism is the server's own */
+    struct mk_view answer;               /* in the arena */
+    void *state;
+    size_t state_size;
+};
+
 struct sasl {
     const struct mechanism *mechanism;
+    struct foreign foreign;
     struct sasl_env env; /* conn is NULL: it may go before the exchange does */
     struct arena arena;
     struct channel channel;

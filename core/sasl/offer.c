@@ -88,12 +88,21 @@ static bool clear_is_fine(const struct sasl_env *env) {
     return env->secure || env->host->type->plain_without_tls;
 }
 
+/* Whether the profile and the connection are right for a mechanism of a plugin. */
+static bool row_fits(const struct sasl_env *env, const struct mk_mechanism_decl *row) {
+    if (!(row->flags & MK_MECHANISM_UNLISTED) && !is_listed(env->host->type, row->name))
+        return false;
+    return (!(row->flags & MK_MECHANISM_CLEAR) || clear_is_fine(env)) &&
+           (!(row->flags & MK_MECHANISM_SASL2) || env->request);
+}
+
 void offer_make(struct arena *arena, const struct sasl_env *env, const struct channel *channel,
                 struct sasl_offer *out) {
     const struct host_type *type = env->host->type;
     uint32_t caps = caps_of_all(type);
     bool binds = false;
-    *out = (struct sasl_offer){ .mechanisms = arena_zalloc(arena, (MECHANISMS + 1) * sizeof(char *)),
+    *out = (struct sasl_offer){ .mechanisms =
+                                    arena_zalloc(arena, (MECHANISMS + type->mechanism_count + 1) * sizeof(char *)),
                                 .bindings = arena_zalloc(arena, (BINDINGS + 1) * sizeof(char *)) };
     for (size_t i = 0; i < MECHANISMS; i++) {
         const struct mechanism *m = &mechanisms[i];
@@ -106,8 +115,19 @@ void offer_make(struct arena *arena, const struct sasl_env *env, const struct ch
         binds |= m->flags & MECHANISM_PLUS;
         out->mechanisms[out->mechanism_count++] = m->name;
     }
+    for (uint32_t i = 0; i < type->mechanism_count; i++)
+        if (!(type->mechanisms[i].row->flags & MK_MECHANISM_UNLISTED) && row_fits(env, type->mechanisms[i].row))
+            out->mechanisms[out->mechanism_count++] = type->mechanisms[i].row->name;
     for (unsigned i = 0; binds && i < channel->count; i++)
         out->bindings[out->binding_count++] = cb_name(channel->bindings[i].type);
+}
+
+const struct mechanism_entry *offer_find_row(const struct sasl_env *env, const char *name) {
+    const struct host_type *type = env->host->type;
+    for (uint32_t i = 0; i < type->mechanism_count; i++)
+        if (strcmp(type->mechanisms[i].row->name, name) == 0)
+            return row_fits(env, type->mechanisms[i].row) ? &type->mechanisms[i] : NULL;
+    return NULL;
 }
 
 void sasl_offer(struct arena *arena, const struct sasl_env *env, struct sasl_offer *out) {

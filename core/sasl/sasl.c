@@ -18,6 +18,12 @@ struct sasl *sasl_begin(const struct sasl_env *env, const struct channel *channe
     s->channel = *channel;
     offer_make(&s->arena, env, &s->channel, &s->offer);
     s->mechanism = offer_find(env, &s->offer, mechanism, &why);
+    if (!s->mechanism && (s->foreign.entry = offer_find_row(env, mechanism)) != NULL) {
+        const struct mk_mechanism_decl *row = s->foreign.entry->row;
+        uint32_t flags = row->flags & MK_MECHANISM_SPEAKS_FIRST ? MECHANISM_SPEAKS_FIRST : 0;
+        s->foreign.mechanism = (struct mechanism){ row->name, flags, 0, 0, plugin_step };
+        s->mechanism = &s->foreign.mechanism;
+    }
     if (!s->mechanism && !why) {
         sasl_free(s);
         return NULL;
@@ -40,6 +46,8 @@ struct sasl *sasl_new(const struct sasl_env *env, const char *mechanism) {
 void sasl_free(struct sasl *s) {
     if (!s)
         return;
+    if (s->foreign.state)
+        explicit_bzero(s->foreign.state, s->foreign.state_size);
     arena_free(&s->arena);
     explicit_bzero(s, sizeof *s);
     free(s);

@@ -17,8 +17,10 @@ struct sasl_env {
     const struct host *host;
     const struct conn *conn; /* channel bindings; NULL in tests */
     bool secure;
-    const char *address;       /* for throttling: without port */
-    const struct mk_jid *from; /* whom the stream header named, lent for the exchange; NULL: nobody */
+    const char *address;           /* for throttling: without port */
+    const struct mk_jid *from;     /* whom the stream header named, lent for the exchange; NULL: nobody */
+    const struct mk_elem *request; /* the <authenticate/> of XEP-0388, lent likewise; NULL: it is by RFC 6120 */
+    const struct mk_agent *agent;  /* likewise; NULL: it said nothing */
 };
 
 /*
@@ -30,7 +32,7 @@ struct sasl_offer {
     const char **bindings;
     unsigned mechanism_count, binding_count;
 };
-void sasl_offer(struct arena *arena, const struct sasl_env *env, struct sasl_offer *out);
+void sasl_offer(struct arena *arena, const struct sasl_env *env, struct sasl_offer *out); /* .request counts */
 
 struct sasl; /* one exchange */
 

@@ -450,3 +450,11 @@ void mk_stream_resume(struct mk_ctx *c, struct mk_stream *st, struct mk_session 
     struct mk_ev_session ev = { session, 0 };
     chain_run(c, MK_HOOK_session_resumed, &ev);
 }
+
+bool mk_stream_binds(const struct mk_stream *st, const char *type) {
+    static const enum cb_type types[] = { CB_TLS_EXPORTER, CB_TLS_SERVER_END_POINT, CB_TLS_UNIQUE };
+    for (unsigned i = 0; i < sizeof types / sizeof types[0]; i++)
+        if (strcmp(cb_name(types[i]), type) == 0)
+            return conn_has_channel_binding(&st->conn, types[i]);
+    return false;
+}

@@ -167,7 +167,13 @@ MK_SUSPENDS void login_begin(struct mk_ctx *c, struct login *l, const char *mech
     struct mk_stream *st = l->stream;
     const char *address =
         mk_text_of(c, (struct mk_view){ st->conn.address, strrchr(st->conn.address, ':') - st->conn.address });
-    struct sasl_env env = { st->host, &st->conn, conn_is_secure(&st->conn), address, l->from };
+    struct sasl_env env = { st->host,
+                            &st->conn,
+                            conn_is_secure(&st->conn),
+                            address,
+                            l->from,
+                            l->sasl2 ? mk_root(l->sasl2->request) : NULL,
+                            l->agent ? &l->agent->said : NULL };
     sasl_over(l);
     l->sasl = mechanism ? sasl_new(&env, mechanism) : NULL;
     if (l->sasl)

@@ -51,6 +51,11 @@ static void put_limits(struct mk_stream *st, struct mk_out *o) {
     mk_close(o);
 }
 
+static void put_mechanisms(struct mk_out *o, const struct sasl_offer *offer) {
+    for (unsigned i = 0; i < offer->mechanism_count; i++)
+        mk_leaf(o, "mechanism", NULL, offer->mechanisms[i]);
+}
+
 static void put_sasl(struct mk_ctx *c, struct mk_stream *st, struct mk_out *o) {
     struct sasl_env env = { .host = st->host, .conn = &st->conn, .secure = conn_is_secure(&st->conn) };
     struct sasl_offer offer;
@@ -58,13 +63,14 @@ static void put_sasl(struct mk_ctx *c, struct mk_stream *st, struct mk_out *o) {
     if (!offer.mechanism_count)
         return;
     mk_open(o, "mechanisms", NS_SASL);
-    for (unsigned i = 0; i < offer.mechanism_count; i++)
-        mk_leaf(o, "mechanism", NULL, offer.mechanisms[i]);
+    put_mechanisms(o, &offer);
     mk_close(o);
     if (sasl2_offered(st)) {
+        static const struct mk_elem any;
+        env.request = &any;
+        sasl_offer(&c->arena, &env, &offer);
         mk_open(o, "authentication", NS_SASL2);
-        for (unsigned i = 0; i < offer.mechanism_count; i++)
-            mk_leaf(o, "mechanism", NULL, offer.mechanisms[i]);
+        put_mechanisms(o, &offer);
         welcome_put_offer(c, st, o);
         mk_close(o);
     }

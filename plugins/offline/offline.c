@@ -299,6 +299,20 @@ MK_SUSPENDS static enum mk_flow on_session_closed(struct mk_ctx *c, struct mk_ev
     return MK_NEXT;
 }
 
+/* Its client gets them from the archive (XEP-0386, 4); what comes from now on is stored as ever. */
+MK_SUSPENDS static void on_bind(struct mk_ctx *c, const struct mk_inline *in) {
+    const struct offline *me = mk_inst(c);
+    struct account *a = self(c);
+    struct mk_value owner = mk_v_jid(mk_self(c));
+    if (!mk_session_reads_archive(in->session) || count_stored(c, a) != MK_OK || !a->count)
+        return;
+    int rc = mk_del_range(c, me->messages, MK_SCAN(.partition = &owner));
+    if (rc == MK_OK)
+        a->count = 0;
+    else
+        mk_log(c, MK_WARNING, "messages that are in the archive come once more: %s", mk_strerror(rc));
+}
+
 MK_SUSPENDS static enum mk_flow on_account_removed(struct mk_ctx *c, struct mk_ev_account *ev) {
     const struct offline *me = mk_inst(c);
     struct mk_value owner = mk_v_jid(ev->account);
@@ -357,6 +371,9 @@ static const struct mk_hook_decl hooks[] = {
     MK_ON(session_closed, MK_ORDER_SESSION, MK_SERIAL, on_session_closed),
     MK_ON(account_removed, 50, MK_SERIAL, on_account_removed),
 };
+static const struct mk_inline_decl inlines[] = {
+    { NULL, NULL, NULL, MK_AT_BIND, MK_SERIAL, 90, 0, on_bind, NULL },
+};
 static const struct mk_slot_decl slots[] = {
     [SLOT_SESSION] = { "session", MK_ON_SESSION, sizeof(struct session), NULL, fini_session },
     [SLOT_ACCOUNT] = { "account", MK_ON_ACCOUNT, sizeof(struct account), NULL, NULL },
@@ -401,6 +418,6 @@ static const struct mk_xep_decl xeps[] = {
 
 MK_PLUGIN(offline, .version = "1.0", .summary = "Keeps messages for accounts that are away (XEP-0160)",
           .inst_size = sizeof(struct offline), .options = MK_TABLE(options), .hooks = MK_TABLE(hooks),
-          .slots = MK_TABLE(slots), .timers = MK_TABLE(timers), .metrics = MK_TABLE(metrics),
-          .collections = MK_TABLE(collections), .disco = MK_TABLE(disco), .commands = MK_TABLE(commands),
-          .xeps = MK_TABLE(xeps));
+          .inlines = MK_TABLE(inlines), .slots = MK_TABLE(slots), .timers = MK_TABLE(timers),
+          .metrics = MK_TABLE(metrics), .collections = MK_TABLE(collections), .disco = MK_TABLE(disco),
+          .commands = MK_TABLE(commands), .xeps = MK_TABLE(xeps));

@@ -44,7 +44,7 @@ struct mk_plugin {
     void (*stop)(void *inst);
     int (*worker_start)(const void *inst, void *worker, struct mk_err *err);
     void (*worker_stop)(const void *inst, void *worker);
-    struct mk_table inlines;
+    struct mk_table inlines, mechanisms; /* mechanisms: sasl.h */
     /* end of 1.0: append only, every later member is optional */
 };
 

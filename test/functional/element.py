@@ -16,6 +16,8 @@ NS = {
     "sasl": "urn:ietf:params:xml:ns:xmpp-sasl",
     "sasl2": "urn:xmpp:sasl:2",
     "bind2": "urn:xmpp:bind:0",
+    "fast": "urn:xmpp:fast:0",
+    "cam": "urn:xmpp:cam:0",
     "bind": "urn:ietf:params:xml:ns:xmpp-bind",
     "session": "urn:ietf:params:xml:ns:xmpp-session",
     "cb": "urn:xmpp:sasl-cb:0",

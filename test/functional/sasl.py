@@ -31,6 +31,11 @@ def plain(user, password, authzid=""):
     return "\0".join((authzid, user, password)).encode()
 
 
+def ht(token, who, channel=b""):
+    """The proof of a token; WHO is Initiator or Responder."""
+    return hmac.new(token.encode(), who.encode() + channel, "sha256").digest()
+
+
 class Scram:
     """One SCRAM exchange.  FLAG is the GS2 flag: "n", "y" or "p=TYPE"; CHANNEL what binds the channel."""
 
