@@ -55,6 +55,17 @@ const struct mk_jid *sasl_account(const struct sasl *s);
 const char *sasl_mechanism(const struct sasl *s); /* static */
 bool sasl_is_anonymous(const struct sasl *s);
 
+/*
+ * Upgrades (XEP-0480): the I-th task that the providers of a host type can do, NULL past the last; whether ACCOUNT lacks
+ * what TASK brings, SALT then has the salt and the iterations for it; and the SaltedPassword that its client made of
+ * them.  MK_E_INVALID if that has the wrong length.
+ */
+const char *upgrade_offer(const struct host_type *type, unsigned i);
+MK_SUSPENDS bool upgrade_missing(struct mk_ctx *c, const struct host_type *type, const struct mk_jid *account,
+                                 const char *task, struct mk_scram_keys *salt);
+MK_SUSPENDS int upgrade_store(struct mk_ctx *c, const struct host_type *type, const struct mk_jid *account,
+                              const char *task, const void *salted, size_t len);
+
 /* Failed logins are delayed and, past a limit, refused for a while, by address and by account. */
 struct throttle_config {
     int64_t delay; /* ms a failure costs at first; doubles with each */

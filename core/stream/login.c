@@ -126,7 +126,7 @@ static bool read_data(struct mk_ctx *c, const char *text, const void **data, siz
     return true;
 }
 
-static void succeeded(struct mk_ctx *c, struct login *l, const struct buf *out) {
+MK_SUSPENDS static void succeeded(struct mk_ctx *c, struct login *l, const struct buf *out) {
     l->mechanism = sasl_mechanism(l->sasl);
     if (l->sasl2) {
         sasl2_succeeded(c, l, sasl_account(l->sasl), out);

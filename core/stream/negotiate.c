@@ -72,6 +72,7 @@ static void put_sasl(struct mk_ctx *c, struct mk_stream *st, struct mk_out *o) {
         mk_open(o, "authentication", NS_SASL2);
         put_mechanisms(o, &offer);
         welcome_put_offer(c, st, o);
+        task_put_offer(st, o);
         mk_close(o);
     }
     if (!offer.binding_count)

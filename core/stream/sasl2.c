@@ -19,6 +19,8 @@ void sasl2_free(struct login *l) {
         return;
     mk_release(l->sasl2->request);
     free(l->sasl2->data);
+    free(l->sasl2->task);
+    mk_jid_free(l->sasl2->account);
     buf_free(&l->sasl2->held);
     free(l->sasl2);
     l->sasl2 = NULL;
@@ -97,6 +99,8 @@ void sasl2_element(struct mk_ctx *c, struct login *l) {
         login_go(c, l, mk_text(c, root));
     else if (l->sasl2 && strcmp(name, "abort") == 0)
         login_failed(c, l, "aborted", NULL);
+    else if (l->sasl2 && l->sasl2->account)
+        task_element(c, l);
     else
         stream_error(l->stream, "not-authorized", "That is not due now.");
 }
@@ -113,8 +117,15 @@ void sasl2_challenge(struct login *l, const struct buf *data) {
 }
 
 void sasl2_succeeded(struct mk_ctx *c, struct login *l, const struct mk_jid *account, const struct buf *data) {
-    (void)c;
+    struct sasl2 *x = l->sasl2;
     if (data->len)
-        l->sasl2->data = login_base64(data);
-    l->account = mk_jid_keep(account);
+        x->data = login_base64(data);
+    x->account = mk_jid_keep(account);
+    if (!task_offer(c, l))
+        sasl2_done(l);
+}
+
+void sasl2_done(struct login *l) {
+    l->account = l->sasl2->account;
+    l->sasl2->account = NULL;
 }

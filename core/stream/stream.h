@@ -12,6 +12,7 @@
 #include "util/text.h"
 #include "xml/parser.h"
 #include "xml/scan.h"
+#include <meerkat/auth.h>
 #include <meerkat/hook.h>
 
 struct account;
@@ -44,6 +45,11 @@ struct sasl2 {
     const struct mk_stanza *request; /* the <authenticate/>; OWNED */
     char *data;                      /* base64 for <additional-data/>, NULL if none */
     struct buf held;                 /* what the welcome sent before <success/> */
+    struct mk_jid *account;          /* once the exchange succeeded: tasks are due.  NULL: it goes on, or all is done */
+    const struct mk_elem *after;     /* of the request: upgrades after this one may be due too */
+    char *task;                      /* the one that is due */
+    bool chosen;                     /* the client began it */
+    struct mk_scram_keys salt;       /* for it */
 };
 
 /* What a stream needs until it is bound. */
@@ -166,8 +172,15 @@ char *login_base64(const struct buf *data); /* malloc'd */
 bool sasl2_offered(const struct mk_stream *st);
 MK_SUSPENDS void sasl2_element(struct mk_ctx *c, struct login *l);
 void sasl2_challenge(struct login *l, const struct buf *data);
-void sasl2_succeeded(struct mk_ctx *c, struct login *l, const struct mk_jid *account, const struct buf *data);
+MK_SUSPENDS void sasl2_succeeded(struct mk_ctx *c, struct login *l, const struct mk_jid *account,
+                                 const struct buf *data);
+void sasl2_done(struct login *l); /* no task is left: it may go home */
 void sasl2_free(struct login *l);
+
+/* task.c: what is due in between */
+void task_put_offer(struct mk_stream *st, struct mk_out *o);
+MK_SUSPENDS bool task_offer(struct mk_ctx *c, struct login *l); /* false: nothing is due */
+MK_SUSPENDS void task_element(struct mk_ctx *c, struct login *l);
 
 /* welcome.c: after it */
 void stream_welcome(struct mk_stream *st);

@@ -254,6 +254,36 @@ MK_SUSPENDS static int set_password(struct mk_ctx *c, const struct mk_jid *accou
     return rc ? rc : mk_put_if(c, me->accounts, COL_CHANGED, mk_v_time(changed), values);
 }
 
+/* All hashes share the salt. */
+MK_SUSPENDS static int add_keys(struct mk_ctx *c, const struct mk_jid *account, const struct mk_scram_keys *keys) {
+    const struct auth_internal *me = mk_inst(c);
+    struct mk_value values[COL_COUNT];
+    const struct mk_row *row;
+    if (keys->hash >= HASHES)
+        return MK_E_UNSUPPORTED;
+    const struct hash *h = &hashes[keys->hash];
+    int rc = get(c, account, &row);
+    if (rc)
+        return rc;
+    struct mk_view salt = mk_row_bytes(row, COL_SALT);
+    if (has_keys(row, h) || keys->len != h->len || keys->iterations != mk_row_int(row, COL_ITERATIONS) ||
+        salt.len != keys->salt_len || memcmp(salt.s, keys->salt, salt.len) != 0)
+        return MK_E_CONFLICT;
+    values[COL_HOST] = mk_v_view(mk_jid_domain(account));
+    values[COL_USERNAME] = mk_v_view(mk_jid_local(account));
+    values[COL_CREATED] = mk_v_time(mk_row_int(row, COL_CREATED));
+    values[COL_CHANGED] = mk_v_time(mk_row_int(row, COL_CHANGED));
+    values[COL_ITERATIONS] = mk_v_int(keys->iterations);
+    values[COL_SALT] = mk_v_bytes(salt.s, salt.len);
+    for (unsigned i = COL_STORED_1; i < COL_COUNT; i++) {
+        struct mk_view old = mk_row_bytes(row, i);
+        values[i] = old.s ? mk_v_bytes(old.s, old.len) : mk_v_null();
+    }
+    values[h->stored] = mk_v_bytes(keys->stored_key, h->len);
+    values[h->server] = mk_v_bytes(keys->server_key, h->len);
+    return mk_put_if(c, me->accounts, COL_CHANGED, mk_v_time(mk_row_int(row, COL_CHANGED)), values);
+}
+
 MK_SUSPENDS static int create(struct mk_ctx *c, const struct mk_jid *account, const char *password) {
     const struct auth_internal *me = mk_inst(c);
     struct mk_value values[COL_COUNT];
@@ -323,6 +353,7 @@ static const struct mk_auth_ops ops = {
     .remove = remove_account,
     .list = list,
     .narrow = narrow,
+    .add_keys = add_keys,
 };
 static const struct mk_provide_decl provides[] = {
     MK_PROVIDE(mk_auth, 1, 0, &ops, "Accounts kept in a collection of any storage backend."),

@@ -57,6 +57,9 @@ struct mk_auth_ops {
     int (*list)(struct mk_ctx *c, const char *after, uint32_t limit, struct mk_auth_page *out);
     /* Those of .caps that the instance has with its options; NULL: all.  In any thread, without a turn; pure. */
     uint32_t (*narrow)(const void *inst);
+    /* Keys for a hash that scram() said MK_E_UNSUPPORTED of, with the salt and iterations that it gave for it: the
+     * client computed them of the password (XEP-0480).  MK_E_CONFLICT: the password was changed, or it has such keys. */
+    int (*add_keys)(struct mk_ctx *c, const struct mk_jid *account, const struct mk_scram_keys *keys);
 };
 struct mk_auth {
     struct mk_svc svc;
@@ -66,6 +69,7 @@ MK_CALL1(mk_auth, exists, int, MK_E_UNSUPPORTED, const struct mk_jid *, account)
 MK_CALL3(mk_auth, scram, int, MK_E_UNSUPPORTED, const struct mk_jid *, account, uint32_t, hash, struct mk_scram_keys *,
          out)
 MK_CALL2(mk_auth, check_password, int, MK_E_UNSUPPORTED, const struct mk_jid *, account, const char *, password)
+MK_CALL2(mk_auth, add_keys, int, MK_E_UNSUPPORTED, const struct mk_jid *, account, const struct mk_scram_keys *, keys)
 MK_CALL2(mk_auth, set_password, int, MK_E_UNSUPPORTED, const struct mk_jid *, account, const char *, password)
 MK_CALL2(mk_auth, create, int, MK_E_UNSUPPORTED, const struct mk_jid *, account, const char *, password)
 MK_CALL1(mk_auth, remove, int, MK_E_UNSUPPORTED, const struct mk_jid *, account)

@@ -17,6 +17,8 @@ NS = {
     "sasl2": "urn:xmpp:sasl:2",
     "bind2": "urn:xmpp:bind:0",
     "fast": "urn:xmpp:fast:0",
+    "upgrade": "urn:xmpp:sasl:upgrade:0",
+    "scramup": "urn:xmpp:scram-upgrade:0",
     "cam": "urn:xmpp:cam:0",
     "bind": "urn:ietf:params:xml:ns:xmpp-bind",
     "session": "urn:ietf:params:xml:ns:xmpp-session",

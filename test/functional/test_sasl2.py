@@ -355,3 +355,101 @@ def test_lost_while_it_logs_in(server):
         c.auth2("PLAIN", sasl.plain(user, "secret"), BIND, agent=ID)
         c.drop()
     bound(server, user, agent=ID2).expect_nothing()
+
+
+# ---- upgrades (XEP-0480)
+
+def upgrade(*names):
+    return "".join(f"<upgrade xmlns='{NS['upgrade']}'>UPGR-SCRAM-SHA-{name}</upgrade>" for name in names)
+
+
+def old_account(hashes=("sha-1",)):
+    """A server whose account USER has keys for HASHES only, and that takes others as well now."""
+    s = Server({"plugins": {"auth_internal": {"hashes": list(hashes)}}}, sqlite=True)
+    user = s.account()
+    s.stop()
+    s.configure({"plugins": {"auth_internal": {"hashes": ["sha-1", "sha-256", "sha-512"]}}})
+    s.start()
+    return s, user
+
+
+def due(client, name):
+    got = client.expect("sasl2:continue", has="sasl2:tasks")
+    tasks = [e.text for e in children(got, "sasl2:tasks/sasl2:task")]
+    assert tasks == ["UPGR-SCRAM-SHA-" + name], show(got)
+    return got
+
+
+def begin(client, name):
+    client.send(f"<next xmlns='{NS['sasl2']}' task='UPGR-SCRAM-SHA-{name}'/>")
+    salt = child(client.expect("sasl2:task-data"), "scramup:salt")
+    return sasl.unb64(salt.text), int(salt.get("iterations"))
+
+
+def answer(client, salted):
+    client.send(f"<task-data xmlns='{NS['sasl2']}'><hash xmlns='{NS['scramup']}'>{sasl.b64(salted)}</hash></task-data>")
+
+
+def test_upgrade(server):
+    s, user = old_account()
+    with s:
+        c = fresh(s, user)
+        offered = [e.text for e in children(c.features, "sasl2:authentication/upgrade:upgrade")]
+        assert offered == ["UPGR-SCRAM-SHA-512", "UPGR-SCRAM-SHA-256"], offered
+        exchange = c.scram2("SCRAM-SHA-1", inline=upgrade("256", "512", "1", "384") + BIND)
+        first = due(c, "256")
+        assert exchange.verify(sasl.unb64(text(first, "sasl2:additional-data")))
+        answer(c, sasl.salted("sha256", b"secret", *begin(c, "256")))
+        again = due(c, "512")
+        assert child(again, "sasl2:additional-data") is None
+        answer(c, sasl.salted("sha512", b"secret", *begin(c, "512")))
+        success = c.welcomed()
+        assert child(success, "bind2:bound") is not None and child(success, "sasl2:additional-data") is None
+        for mechanism in ("SCRAM-SHA-1", "SCRAM-SHA-256", "SCRAM-SHA-512-PLUS", "PLAIN"):
+            fresh(s, user).login2(mechanism)
+        fresh(s, user).login2("SCRAM-SHA-1", inline=upgrade("256", "512"))  # nothing is due any more
+
+
+def test_upgrade_gone_wrong(server):
+    s, user = old_account()
+    with s:
+        def until_due():
+            c = fresh(s, user)
+            c.scram2("SCRAM-SHA-1", inline=upgrade("256") + BIND, agent=ID)
+            due(c, "256")
+            return c
+        for what in ("task='UPGR-SCRAM-SHA-512'", "task='X'", ""):
+            c = until_due()
+            c.send(f"<next xmlns='{NS['sasl2']}' {what}/>")
+            refused(c, "malformed-request")
+        for salted in (b"", b"short", b"x" * 64):
+            c = until_due()
+            begin(c, "256")
+            answer(c, salted)
+            refused(c, "malformed-request")
+        c = until_due()
+        answer(c, b"x" * 32)
+        refused(c, "malformed-request")
+        c = until_due()
+        c.send(f"<abort xmlns='{NS['sasl2']}'/>")
+        refused(c, "aborted")
+        c.login2("SCRAM-SHA-1")
+        for other in (" ", "<presence/>", f"<authenticate xmlns='{NS['sasl2']}' mechanism='PLAIN'/>",
+                      f"<response xmlns='{NS['sasl2']}'/>"):
+            c = until_due()
+            c.send(other)
+            c.expect_error("not-authorized")
+        c = fresh(s, user)
+        c.scram("SCRAM-SHA-256")
+        c.expect("sasl:failure", has="sasl:not-authorized")
+        c = until_due()
+        c.drop()
+        fresh(s, user).login2("SCRAM-SHA-1", agent=ID)
+
+
+def test_no_upgrade_for_a_wrong_password(server):
+    s, user = old_account()
+    with s:
+        c = fresh(s, user)
+        c.scram2("SCRAM-SHA-1", password="wrong", inline=upgrade("256"))
+        refused(c, "not-authorized")
