@@ -238,6 +238,13 @@ static void on_wrong_time(struct mk_ctx *c, struct mk_stream *st, const struct m
     say_failed(c, st, NULL, "unexpected-request", NULL);
 }
 
+/* Not once Bind 2 has switched it on: a client would do it again. */
+static void put_feature(struct mk_ctx *c, struct mk_stream *st, struct mk_out *features) {
+    struct mk_session *session = mk_stream_session(st);
+    if (!session || !*managed_of(c, session))
+        mk_leaf(features, "sm", NS_SM, NULL);
+}
+
 /* ---- rows ---------------------------------------------------------------------------------------------------------------- */
 
 MK_SUSPENDS static enum mk_flow on_host_started(struct mk_ctx *c, struct mk_ev_host *ev) {
@@ -317,7 +324,7 @@ static const struct mk_timer_decl timers[] = {
     [TIMER_RECOVER] = { "recover", MK_ON_HOST, MK_SERIAL, unacked_on_recover },
 };
 static const struct mk_feature_decl features[] = {
-    { "sm", NS_SM, MK_WHEN_AUTHED, 0, NULL },
+    { "sm", NS_SM, MK_WHEN_AUTHED, 0, put_feature },
 };
 static const struct mk_metric_decl metrics[] = {
     [M_DETACHED] = { "detached", MK_GAUGE, 0, "sessions", "Sessions that wait to be resumed." },

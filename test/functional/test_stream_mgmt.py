@@ -671,6 +671,7 @@ def test_inline_enable(server):
     success = c.login2(bind=f"<enable xmlns='{NS['sm']}' resume='true'/>")
     enabled = child(success, "bind2:bound/sm:enabled")
     assert len(enabled.get("id")) >= 16, show(success)
+    assert child(c.features, "sm:sm") is None, "a client would enable it once more"
     c.sm = Sm(False)
     c.sm.id = enabled.get("id")
     assert c.handled() == 0

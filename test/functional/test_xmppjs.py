@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """xmpp.js (@xmpp/client): alone, with slixmpp, and over a connection that breaks."""
 from real import Cutter, slixmpp, xmppjs
+from test_stream_mgmt import metric
 
 COST = 5
 
@@ -45,6 +46,25 @@ def test_resume(server):
     js.send(py.jid, "all there")
     py.wait("message", body="all there", from_=js.jid)
     assert not js.bodies(), f"more than was sent: {js.bodies()}"
+    for c in (js, py):
+        c.stop()
+    cutter.close()
+
+
+def test_login_with_token(server):
+    """It logs in by SASL2, binds by Bind 2 with stream management on, and comes back with a token (XEP-0484), whose
+    answer it checks; its session is resumed in the same step."""
+    cutter = Cutter(server.address())
+    before = [metric(server.ctl("metrics"), part) for part in ("clients_token_logins", "stream_mgmt_resumed")]
+    js, py = xmppjs(server.account("javascript"), cutter.address), python(server)
+    rows = server.control("clients.list", account=js.jid.partition("/")[0])
+    assert [r["methods"] for r in rows] == ["password, token"], rows
+    cutter.cut()
+    js.wait("resumed")
+    py.send(js.jid, "hello again")
+    js.wait("message", body="hello again")
+    after = [metric(server.ctl("metrics"), part) for part in ("clients_token_logins", "stream_mgmt_resumed")]
+    assert after == [b + 1 for b in before], f"{before} {after}"
     for c in (js, py):
         c.stop()
     cutter.close()
