@@ -37,6 +37,8 @@ static const struct {
     { "t_coll_keys", "row 0 of its table `collections` has no column that is its partition key" },
     { "t_need_pick", "row 0 of its table `needs` picks by `none`, which is no option of text" },
     { "t_provide_ops", "row 0 of its table `provides` has no operations" },
+    { "t_inline_at", "row 0 of its table `inlines` is at 3; MK_AT_LOGIN or MK_AT_BIND there are" },
+    { "t_mechanism_name", "row 0 of its table `mechanisms` needs a name of its own, of capitals, digits, - and _" },
     { "t_iq_to", "row 0 of its table `iqs` has the recipients 0; MK_TO_SERVER and MK_TO_ACCOUNT there are" },
     { "t_command_at", "row 0 of its table `commands` runs at `user`, which is no JID among its arguments" },
     { "t_metric_name", "row 0 of its table `metrics` needs a name in snake case" },

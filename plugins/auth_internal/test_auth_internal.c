@@ -501,6 +501,29 @@ static void damaged_rows(void) {
     CHECK_INT(fake.errors, 4);
 }
 
+static void adding_keys(void) {
+    struct mk_scram_keys all, k;
+    reset();
+    CHECK_INT(ops.create(ctx(), &user, "pencil"), 0);
+    CHECK_INT(ops.scram(ctx(), &user, MK_SHA_512, &all), 0);
+    CHECK_INT(ops.add_keys(ctx(), &user, &all), MK_E_CONFLICT);
+    struct mk_value *v = fake.rows[0].values;
+    v[COL_STORED_512] = v[COL_SERVER_512] = mk_v_null();
+    CHECK_INT(ops.scram(ctx(), &user, MK_SHA_512, &k), MK_E_UNSUPPORTED);
+    k = all;
+    k.salt[0] ^= 1;
+    CHECK_INT(ops.add_keys(ctx(), &user, &k), MK_E_CONFLICT);
+    k = all;
+    k.iterations++;
+    CHECK_INT(ops.add_keys(ctx(), &user, &k), MK_E_CONFLICT);
+    CHECK_INT(ops.add_keys(ctx(), &elsewhere, &all), MK_E_NOTFOUND);
+    CHECK_INT(ops.add_keys(ctx(), &user, &all), 0);
+    CHECK_INT(ops.scram(ctx(), &user, MK_SHA_512, &k), 0);
+    CHECK_INT(memcmp(k.stored_key, all.stored_key, k.len), 0);
+    CHECK_INT(ops.scram(ctx(), &user, MK_SHA_1, &k), 0);
+    CHECK_INT(ops.check_password(ctx(), &user, "pencil"), 0);
+}
+
 static void removing(void) {
     reset();
     CHECK_INT(ops.remove(ctx(), &user), MK_E_NOTFOUND);
@@ -550,5 +573,5 @@ static void descriptor(void) {
 int main(void) {
     return CHECK_RUN(T(keys), T(no_password_is_stored), T(creating), T(races), T(changing), T(preparing),
                      T(least_length), T(checking_takes_the_same), T(some_hashes), T(bad_hash_option), T(hints),
-                     T(store_fails), T(damaged_rows), T(removing), T(listing), T(descriptor));
+                     T(store_fails), T(damaged_rows), T(adding_keys), T(removing), T(listing), T(descriptor));
 }

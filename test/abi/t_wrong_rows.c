@@ -2,6 +2,7 @@
 /* Right but for one row.  One of the names below is defined. */
 #define MK_ABI_NEED 0
 #include <meerkat/plugin.h>
+#include <meerkat/sasl.h>
 
 struct wrong {
     bool flag;
@@ -82,6 +83,21 @@ static int on_iq(struct mk_ctx *c, const struct mk_stanza *iq) {
 }
 static const struct mk_iq_decl iqs[] = { { "q", "urn:test", 0, MK_GET, MK_INLINE, 0, on_iq } };
 #define TABLES .iqs = MK_TABLE(iqs)
+#elif defined INLINE_AT
+static void on_inline(struct mk_ctx *c, const struct mk_inline *in) {
+    (void)c;
+    (void)in;
+}
+static const struct mk_inline_decl inlines[] = { { "q", "urn:test", NULL, 3, MK_INLINE, 50, 0, on_inline, NULL } };
+#define TABLES .inlines = MK_TABLE(inlines)
+#elif defined MECHANISM_NAME
+static enum mk_sasl_status step(struct mk_ctx *c, struct mk_sasl *x, struct mk_view in) {
+    (void)c;
+    (void)in;
+    return mk_sasl_refuse(x, "aborted", NULL);
+}
+static const struct mk_mechanism_decl mechanisms[] = { { "x-lower", 0, 0, step } };
+#define TABLES .mechanisms = MK_TABLE(mechanisms)
 #elif defined COMMAND_AT
 static int run(struct mk_ctx *c, const struct mk_args *args, struct mk_result *result) {
     (void)c;
