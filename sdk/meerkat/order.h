@@ -8,6 +8,7 @@
 
 enum mk_order {
     /* session_received, session_send, session_lost */
+    MK_ORDER_CSI = 80,         /* before it counts: what is held has not gone out */
     MK_ORDER_STREAM_MGMT = 90, /* last: it accounts for what really goes out */
 
     /* user_send_message, user_receive_message */

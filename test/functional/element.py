@@ -40,6 +40,9 @@ NS = {
     "x": "jabber:x:data",
     "cmd": "http://jabber.org/protocol/commands",
     "register": "jabber:iq:register",
+    "csi": "urn:xmpp:csi:0",
+    "states": "http://jabber.org/protocol/chatstates",
+    "event": "http://jabber.org/protocol/pubsub#event",
     "regfeature": "http://jabber.org/features/iq-register",
 }
 
