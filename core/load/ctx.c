@@ -28,6 +28,10 @@ bool mk_is_admin(const struct mk_ctx *c, const struct mk_jid *jid) {
     return false;
 }
 
+const struct mk_jid *mk_admin_at(const struct mk_ctx *c, unsigned i) {
+    return c->host && i < c->host->admin_count ? c->host->admins[i] : NULL;
+}
+
 bool mk_is_local(const struct mk_ctx *c, struct mk_view domain) {
     (void)c;
     return host_find(domain.s, domain.len) || domain_find(domain.s, domain.len);

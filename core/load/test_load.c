@@ -248,6 +248,8 @@ static void instances_for_each_type(void) {
     CHECK(mk_is_admin(&t->ctx, jid));
     CHECK_INT(jid_parse(&trees, "root@two.example", 16, &jid), 0);
     CHECK(!mk_is_admin(&t->ctx, jid));
+    CHECK(mk_admin_at(&t->ctx, 0) && mk_is_admin(&t->ctx, mk_admin_at(&t->ctx, 0)));
+    CHECK(!mk_admin_at(&t->ctx, t->ctx.host->admin_count));
     t = turn_of("two.example");
     t->ctx.inst = type_instance(t->ctx.host->type, instance_of("t_alpha")->plugin);
     CHECK(mk_inst(&t->ctx) != first);

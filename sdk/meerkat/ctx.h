@@ -56,6 +56,9 @@ MK_EXPORT const struct mk_jid *mk_host(const struct mk_ctx *c);
 /* True if JID (any form) is an administrator of the turn's host: option `admins` of the host. */
 MK_EXPORT bool mk_is_admin(const struct mk_ctx *c, const struct mk_jid *jid);
 
+/* The I-th administrator of the turn's host, NULL past the last.  Their names are nobody's business but the operator's. */
+MK_EXPORT const struct mk_jid *mk_admin_at(const struct mk_ctx *c, unsigned i);
+
 /* True if DOMAIN is served here, as a host or by a plugin (domain.h). */
 MK_EXPORT bool mk_is_local(const struct mk_ctx *c, struct mk_view domain);
 

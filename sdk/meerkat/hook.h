@@ -138,6 +138,9 @@ struct mk_ev_state {
     /* Account.  The session is there again, after session_opened and before it has a stream.  Its presence follows    \
      * as if the client sent it anew.  Stop is ignored. */                                                             \
     X(session_restored, struct mk_ev_state)
+    /* Account.  Run by the plugin that learns it: what the client of a session can do became known, or is another now   \
+     * (caps.h).  Stop is ignored. */                                                                                  \
+    X(session_features, struct mk_ev_session)
 /* clang-format on */
 
 #define X(name, payload) typedef enum mk_flow mk_on_##name(struct mk_ctx *, payload *);

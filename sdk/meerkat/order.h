@@ -22,6 +22,7 @@ enum mk_order {
     /* user_send_presence, user_send_subscription, user_receive_subscription */
     MK_ORDER_ROSTER = 40,
     MK_ORDER_PRESENCE = 60,       /* sees the roster as the subscription left it */
+    MK_ORDER_CAPS = 70,           /* before stored things follow: what the client can do decides which */
     MK_ORDER_AVAILABLE = 80,      /* the presence is out, the session's availability is known: stored things follow */
     MK_ORDER_PRESENCE_DONE = 100, /* a presence without `to` goes no further */
 

@@ -139,7 +139,7 @@ def default_config(folder, ports):
                 "admins": [f"admin@{domain}"]}
 
     names = ("roster", "presence", "offline", "disco", "ping", "version", "time", "carbons", "stream_mgmt", "adhoc",
-             "announce", "clients", "csi")
+             "announce", "caps", "clients", "csi")
     return {
         "workers": 2,
         "yield_chaos": os.environ.get("MEERKAT_TEST_CHAOS") == "1",

@@ -4,7 +4,7 @@ import datetime
 import re
 
 from element import NS, child, children, show, text
-from server import DOMAIN, OTHER, Server
+from server import DOMAIN, OTHER, Server, ServerFailure
 from xmpp import fail
 
 INFO, ITEMS, PING = (f"<query xmlns='{NS['info']}'/>", f"<query xmlns='{NS['items']}'/>", f"<ping xmlns='{NS['ping']}'/>")
@@ -66,6 +66,50 @@ def test_items(server):
     assert child(answer, "items:query") is not None
     answer = c.result("get", ITEMS, c.bare)
     assert child(answer, "items:query") is not None
+
+
+def forms(answer):
+    """The forms by FORM_TYPE: fields to values."""
+    out = {}
+    for x in children(answer, "info:query/x:x"):
+        fields = {f.get("var"): [v.text for v in children(f, "x:value")] for f in children(x, "x:field")}
+        assert x.get("type") == "result" and children(x, "x:field")[0].get("type") == "hidden", show(x)
+        out[fields.pop("FORM_TYPE")[0]] = fields
+    return out
+
+
+def test_no_forms_unless_asked(server):
+    assert forms(server.client().result("get", INFO, DOMAIN)) == {}
+
+
+def test_contact_addresses(server):
+    """XEP-0157; and the operator's own forms and items."""
+    kinds = ("abuse", "admin", "feedback", "sales", "security", "status", "support")
+    config = {f"{k}_addresses": [f"mailto:{k}@x.example", f"xmpp:{k}@x.example"] for k in kinds}
+    config |= {"show_admins": True, "forms": ["urn:x:b field two words", "urn:x:a f 1", "urn:x:b field 2", "urn:x:b g 3"],
+               "items": ["irc.example The IRC gateway", "rooms.example"]}
+    with Server({"plugins": {"disco": config}}) as s:
+        c = s.client()
+        got = forms(c.result("get", INFO, DOMAIN))
+        wanted = {f"{k}-addresses": config[f"{k}_addresses"] for k in kinds}
+        wanted["admin-addresses"] = wanted["admin-addresses"] + [f"xmpp:admin@{DOMAIN}"]
+        assert got["http://jabber.org/network/serverinfo"] == wanted
+        assert got["urn:x:a"] == {"f": ["1"]} and got["urn:x:b"] == {"field": ["two words", "2"], "g": ["3"]}
+        items = [(i.get("jid"), i.get("name")) for i in children(c.result("get", ITEMS, DOMAIN), "items:query/items:item")]
+        assert ("irc.example", "The IRC gateway") in items and ("rooms.example", None) in items
+        assert forms(c.result("get", INFO, c.bare)) == {}, "an account is not the host"
+
+
+def test_wrong_options(server):
+    for option, value, wanted in (("abuse_addresses", ["abuse@x.example"], "URI"), ("forms", ["urn:x field"], "FORM_TYPE")):
+        with Server({"plugins": {"disco": {option: value}}}, start=False) as s:
+            try:
+                s.start()
+            except ServerFailure as why:
+                assert wanted in str(why), why
+            else:
+                assert False, "it started"
+            s.process = None
 
 
 def test_info_is_no_set(server):
