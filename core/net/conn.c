@@ -118,6 +118,7 @@ void conn_init(struct conn *c, const struct conn_class *class, struct worker *w,
     c->class = class;
     c->worker = w;
     c->fd = fd;
+    c->heard_ms = worker_now_ms(w);
     c->address = xstrdup(address);
     atomic_fetch_add_explicit(&open_connections, 1, memory_order_relaxed);
     METRIC(w, connections, 1);

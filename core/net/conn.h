@@ -64,6 +64,7 @@ struct conn {
     uint32_t rate;      /* bytes a second it may send us; 0: no limit */
     int64_t credit;     /* of the rate, in bytes */
     uint64_t credit_ms; /* when it was counted; 0: never */
+    uint64_t heard_ms;  /* when bytes last came; at first, when it was accepted */
     struct conn *dirty_next;
     struct list link;         /* in one of the lists of struct net_worker */
     struct conn_timer *timer; /* while over its rate, or closing */

@@ -203,6 +203,7 @@ static bool read_once(struct conn *c) {
     if (n == 0)
         return true;
     METRIC(c->worker, bytes_in, (int64_t)n);
+    c->heard_ms = worker_now_ms(c->worker);
     rate_spend(c, n);
     c->flags &= ~CONN_AGAIN;
     return give(c, data, kept + n);

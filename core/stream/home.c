@@ -393,6 +393,9 @@ bool mk_stream_is_secure(const struct mk_stream *st) {
 const char *mk_stream_address(const struct mk_stream *st) {
     return st->conn.address ? st->conn.address : "";
 }
+int64_t mk_stream_idle_ms(const struct mk_stream *st) {
+    return (int64_t)(worker_now_ms(this_worker) - st->conn.heard_ms);
+}
 const char *mk_stream_lang(const struct mk_stream *st) {
     return st->lang ? st->lang : "";
 }

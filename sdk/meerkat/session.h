@@ -109,6 +109,9 @@ MK_EXPORT const char *mk_stream_lang(const struct mk_stream *st); /* xml:lang of
 MK_EXPORT const struct mk_agent *
 mk_stream_agent(const struct mk_stream *st); /* as that of a session; NULL until then */
 
+/* Milliseconds since anything came from the client: a stanza, a nonza, a piece of one, white space. */
+MK_EXPORT int64_t mk_stream_idle_ms(const struct mk_stream *st);
+
 /* Writes a nonza or a stanza to the stream as it is.  Consumes O.  0 or the builder's error. */
 MK_EXPORT MK_MUST_CHECK int mk_stream_send(struct mk_ctx *c, struct mk_stream *st, struct mk_out *o);
 
