@@ -137,7 +137,7 @@ struct mk_ev_state {
     X(session_saved, struct mk_ev_state)                                                                               \
     /* Account.  The session is there again, after session_opened and before it has a stream.  Its presence follows    \
      * as if the client sent it anew.  Stop is ignored. */                                                             \
-    X(session_restored, struct mk_ev_state)
+    X(session_restored, struct mk_ev_state)                                                                            \
     /* Account.  Run by the plugin that learns it: what the client of a session can do became known, or is another now   \
      * (caps.h).  Stop is ignored. */                                                                                  \
     X(session_features, struct mk_ev_session)

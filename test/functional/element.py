@@ -44,6 +44,8 @@ NS = {
     "caps2": "urn:xmpp:caps",
     "hashes": "urn:xmpp:hashes:2",
     "csi": "urn:xmpp:csi:0",
+    "extdisco": "urn:xmpp:extdisco:2",
+    "extdisco1": "urn:xmpp:extdisco:1",
     "states": "http://jabber.org/protocol/chatstates",
     "event": "http://jabber.org/protocol/pubsub#event",
     "regfeature": "http://jabber.org/features/iq-register",

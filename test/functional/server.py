@@ -230,6 +230,15 @@ class Server:
             time.sleep(0.02)
         return self
 
+    def refuses_to_start(self):
+        """It must not start; returns what it said.  What it has not freed by then does not matter."""
+        try:
+            self.start()
+        except ServerFailure:
+            self.process = None
+            return self.log()
+        raise ServerFailure("it started")
+
     def is_listening(self):
         for listener in self.config["listeners"]:
             try:
