@@ -12,8 +12,9 @@ enum mk_order {
     MK_ORDER_STREAM_MGMT = 90, /* last: it accounts for what really goes out */
 
     /* user_send_message, user_receive_message */
-    MK_ORDER_FILTER = 10,  /* privacy, blocking: before anybody stores or copies */
-    MK_ORDER_ARCHIVE = 50, /* before copies are made, so that they carry the stanza-id */
+    MK_ORDER_ISOLATION = 5, /* before anything: who is outside is not heard */
+    MK_ORDER_FILTER = 10,   /* privacy, blocking: before anybody stores or copies */
+    MK_ORDER_ARCHIVE = 50,  /* before copies are made, so that they carry the stanza-id */
     MK_ORDER_CARBONS = 70,
 
     /* user_offline_message */

@@ -46,6 +46,7 @@ NS = {
     "csi": "urn:xmpp:csi:0",
     "extdisco": "urn:xmpp:extdisco:2",
     "extdisco1": "urn:xmpp:extdisco:1",
+    "sic": "urn:xmpp:sic:1",
     "states": "http://jabber.org/protocol/chatstates",
     "event": "http://jabber.org/protocol/pubsub#event",
     "regfeature": "http://jabber.org/features/iq-register",
