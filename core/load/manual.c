@@ -138,11 +138,21 @@ static void put_services(struct buf *out, const struct mk_plugin *d) {
     }
 }
 
-static void put_xeps(struct buf *out, const struct mk_plugin *d) {
-    const struct mk_xep_decl *rows = d->xeps.items;
-    if (d->xeps.count)
+/* What the server does itself. */
+static const struct mk_xep_decl core_xeps[] = {
+    { "0175", "1.2", "complete", "" },
+    { "0368", "1.1.0", "complete", "Of clients." },
+    { "0440", "1.0.0", "complete", "" },
+    { "0474", "0.5.0", "complete", "" },
+    { "0478", "0.2.0", "complete", "Of clients." },
+    { "0515", "0.1.0", "complete", "" },
+};
+
+static void put_xeps(struct buf *out, const struct mk_table *xeps) {
+    const struct mk_xep_decl *rows = xeps->items;
+    if (xeps->count)
         buf_puts(out, "\n## XEPs\n\n| XEP | Version | Status | Note |\n|---|---|---|---|\n");
-    for (uint32_t i = 0; i < d->xeps.count; i++) {
+    for (uint32_t i = 0; i < xeps->count; i++) {
         buf_printf(out, "| [%s](https://xmpp.org/extensions/xep-%s.html) | ", rows[i].number, rows[i].number);
         put_cell(out, rows[i].version);
         buf_puts(out, " | ");
@@ -167,7 +177,7 @@ void manual_plugin(struct buf *out, const struct plugin *plugin) {
     put_metrics(out, d);
     put_collections(out, d);
     put_services(out, d);
-    put_xeps(out, d);
+    put_xeps(out, &d->xeps);
 }
 
 void manual_row(struct buf *out, const struct plugin *plugin) {
@@ -189,6 +199,8 @@ void manual_hosts(struct buf *out) {
     conf_manual(out, &type_rows);
     buf_puts(out, "\n## Every plugin and backend\n\n");
     conf_manual(out, common_rows(true));
+    const struct mk_table xeps = MK_TABLE(core_xeps);
+    put_xeps(out, &xeps);
 }
 
 const struct plugin *load_only(const char *name, struct conf_errors *e) {

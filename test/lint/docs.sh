@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# The reference parts of the manuals and the README's feature table come from the plugins' rows.  Compares them with what
-# the built plugins say, or writes them:  test/lint/docs.sh BUILD [--write]
+# The reference parts of the manuals, the README's tables and the list in meerkat.doap come from the rows of the plugins and
+# of the core.  Compares them with what the built ones say, or writes them:  test/lint/docs.sh BUILD [--write]
 set -eu
 
 here=$(cd "$(dirname "$0")/../.." && pwd)
@@ -31,17 +31,28 @@ settle() {
     fi
 }
 
+"$build/core/meerkatd" --manual >"$tmp/options"
+{
+    echo '# core'
+    cat "$tmp/options"
+} >"$tmp/xeps"
 printf '| plugin | what | XEPs |\n|---|---|---|\n' >"$tmp/features"
 for manual in "$here"/plugins/*/*.md "$here"/backends/*/*.md; do
     name=$(basename "$manual" .md)
     dirs=$build/plugins:$build/backends
     "$build/core/meerkatd" --plugin-dir "$dirs" --manual="$name" >"$tmp/reference"
+    cat "$tmp/reference" >>"$tmp/xeps" # begins with "# NAME"
     between "$manual" reference "$tmp/reference" >"$tmp/new"
     settle "$manual" "$tmp/new"
     "$build/core/meerkatd" --plugin-dir "$dirs" --manual-row="$name" >>"$tmp/features"
 done
-between "$here/README.md" features "$tmp/features" >"$tmp/new"
+/usr/bin/python3 "$here/test/lint/xeps.py" table <"$tmp/xeps" >"$tmp/table"
+/usr/bin/python3 "$here/test/lint/xeps.py" doap <"$tmp/xeps" >"$tmp/doap"
+between "$here/README.md" features "$tmp/features" >"$tmp/half"
+between "$tmp/half" xeps "$tmp/table" >"$tmp/new"
 settle "$here/README.md" "$tmp/new"
-"$build/core/meerkatd" --manual >"$tmp/options"
+between "$here/meerkat.doap" xeps "$tmp/doap" >"$tmp/new"
+settle "$here/meerkat.doap" "$tmp/new"
+/usr/bin/python3 -c 'import sys, xml.dom.minidom; xml.dom.minidom.parse(sys.argv[1])' "$here/meerkat.doap"
 settle "$here/etc/options.md" "$tmp/options"
 exit $bad
