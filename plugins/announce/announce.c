@@ -3,13 +3,9 @@
  * Messages of the administrators to everybody: at once to who is there, or as the message of the day to each account
  * when it logs in.
  */
-#include <meerkat/plugin.h>
+#include "announce.h"
 #include <stdlib.h>
 #include <string.h>
-
-struct announce {
-    const struct mk_coll *motd, *seen;
-};
 
 /* Each session has a byte: true once it was looked whether it has to get the message of the day. */
 enum { SLOT_SESSION };
@@ -19,8 +15,8 @@ enum { SEEN_OWNER, SEEN_VERSION, SEEN_COUNT };
 /* Begins the id of every copy of the message of the day; its version follows. */
 #define MOTD_ID "motd-"
 
-static int build(struct mk_ctx *c, const char *id, const char *subject, const char *body,
-                 const struct mk_stanza **out) {
+int announce_build(struct mk_ctx *c, const char *id, const char *subject, const char *body,
+                   const struct mk_stanza **out) {
     struct mk_out *o = mk_new(c, MK_MESSAGE, MK_TYPE_NORMAL, NULL);
     mk_from(o, mk_host(c));
     mk_id(o, id);
@@ -32,7 +28,7 @@ static int build(struct mk_ctx *c, const char *id, const char *subject, const ch
 
 static int send_online(struct mk_ctx *c, const char *id, const char *subject, const char *body) {
     const struct mk_stanza *s;
-    int rc = build(c, id, subject, body, &s);
+    int rc = announce_build(c, id, subject, body, &s);
     if (rc == MK_OK)
         mk_send_online(c, s);
     return rc;
@@ -112,7 +108,7 @@ MK_SUSPENDS static void greet(struct mk_ctx *c, struct mk_session *session) {
     if (motd_get(c, &row) != MK_OK || has_seen(c, mk_row_int(row, MOTD_VERSION)))
         return;
     const char *id = motd_id(c, mk_row_int(row, MOTD_VERSION));
-    if (build(c, id, mk_row_text(row, MOTD_SUBJECT), mk_row_text(row, MOTD_BODY), &s) == MK_OK)
+    if (announce_build(c, id, mk_row_text(row, MOTD_SUBJECT), mk_row_text(row, MOTD_BODY), &s) == MK_OK)
         mk_session_send(c, session, s, mk_session_jid(session));
 }
 
@@ -122,6 +118,7 @@ MK_SUSPENDS static enum mk_flow on_available(struct mk_ctx *c, struct mk_ev_stan
         mk_session_priority(ev->session) < 0)
         return MK_NEXT;
     *looked = true;
+    welcome_greet(c, ev->session);
     greet(c, ev->session);
     return MK_NEXT;
 }
@@ -247,12 +244,18 @@ static const struct mk_coll_decl collections[] = {
                   "The message of the day of each host."),
     MK_COLLECTION(struct announce, seen, "motd_seen", 1, 0, 0, seen_cols, MK_NO_INDEX,
                   "Which one each account has seen."),
+    MK_COLLECTION(struct announce, welcome, "welcome", 1, 0, 0, welcome_cols, MK_NO_INDEX,
+                  "What each host tells accounts at their first login."),
+    MK_COLLECTION(struct announce, newcomers, "newcomers", 1, 0, 0, newcomer_cols, MK_NO_INDEX,
+                  "Accounts that have not logged in yet."),
 };
 static const struct mk_hook_decl hooks[] = {
     MK_ON(host_receive_message, MK_ORDER_ANNOUNCE, MK_SERIAL, on_host_message),
     MK_ON(user_send_presence, MK_ORDER_AVAILABLE, MK_SERIAL, on_available),
     MK_ON(session_send, MK_ORDER_ANNOUNCE, MK_INLINE, on_session_send),
     MK_ON(account_removed, 50, MK_SERIAL, on_account_removed),
+    MK_ON(account_removed, 50, MK_SERIAL, welcome_on_account_removed),
+    MK_ON(account_created, 50, MK_SERIAL, welcome_on_account_created),
 };
 static const struct mk_slot_decl slots[] = {
     [SLOT_SESSION] = { "looked", MK_ON_SESSION, sizeof(bool), NULL, NULL },
@@ -264,6 +267,10 @@ static const struct mk_arg_decl text_args[] = {
 };
 static const struct mk_arg_decl host_args[] = {
     { "host", MK_ARG_JID, MK_ARG_OPTIONAL, "The host, if there are several." },
+};
+static const struct mk_arg_decl welcome_results[] = {
+    { "subject", MK_ARG_TEXT, 0, "Subject." },
+    { "body", MK_ARG_TEXT, 0, "Text." },
 };
 static const struct mk_arg_decl show_results[] = {
     { "subject", MK_ARG_TEXT, 0, "Subject." },
@@ -309,11 +316,31 @@ static const struct mk_cmd_decl commands[] = {
       cmd_motd_delete },
     { "motd.show", "Show the message of the day", "GET /motd", "", MK_CMD_READ, 0, MK_TABLE(host_args),
       MK_TABLE(show_results), cmd_motd_show },
+    { "welcome.set",
+      "Set what an account is told at its first login",
+      "PUT /welcome",
+      "",
+      MK_CMD_WRITE,
+      0,
+      MK_TABLE(text_args),
+      { NULL, 0, 0 },
+      welcome_cmd_set },
+    { "welcome.delete",
+      "Delete the welcome message",
+      "DELETE /welcome",
+      "",
+      MK_CMD_WRITE,
+      0,
+      MK_TABLE(host_args),
+      { NULL, 0, 0 },
+      welcome_cmd_delete },
+    { "welcome.show", "Show the welcome message", "GET /welcome", "", MK_CMD_READ, 0, MK_TABLE(host_args),
+      MK_TABLE(welcome_results), welcome_cmd_show },
 };
 static const struct mk_xep_decl xeps[] = {
-    { "0133", "1.3.1", "partial", "Announcements and the message of the day, under names of our own." },
+    { "0133", "1.3.1", "partial", "Announcements, message of the day, welcome message, under names of our own." },
 };
 
-MK_PLUGIN(announce, .version = "1.0", .summary = "Announcements and the message of the day",
+MK_PLUGIN(announce, .version = "1.0", .summary = "Announcements, the message of the day, a welcome",
           .inst_size = sizeof(struct announce), .collections = MK_TABLE(collections), .hooks = MK_TABLE(hooks),
           .slots = MK_TABLE(slots), .commands = MK_TABLE(commands), .xeps = MK_TABLE(xeps));

@@ -85,3 +85,22 @@ def test_motd_by_message(server):
         s.client("b").expect_nothing()
         chief.message(f"{DOMAIN}/announce/motd/delete", id="m")
         chief.expect_bounce("message", "item-not-found", id="m")
+
+
+def test_welcome(server):
+    server.control("welcome.set", host=DOMAIN, subject="Hello", body="Read the rules.")
+    try:
+        assert server.control("welcome.show", host=DOMAIN)[0] == {"subject": "Hello", "body": "Read the rules."}
+        c = server.client(available=False)
+        c.presence(priority=-1)
+        c.take("presence", from_=c.jid)
+        c.presence()
+        got = c.take("message", body="Read the rules.", from_=DOMAIN)
+        assert text(got, "subject") == "Hello"
+        again = server.client(user=c.user, resource=c.resource)
+        again.expect_nothing()
+    finally:
+        server.control("welcome.delete", host=DOMAIN)
+    code, _, said = server.ctl("welcome", "show", f"host={DOMAIN}", check=False)
+    assert code != 0 and "no welcome" in said
+    server.client().expect_nothing()
