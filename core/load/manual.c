@@ -142,6 +142,8 @@ static void put_services(struct buf *out, const struct mk_plugin *d) {
 static const struct mk_xep_decl core_xeps[] = {
     { "0175", "1.2", "complete", "" },
     { "0368", "1.1.0", "complete", "Of clients." },
+    { "0386", "1.1.0", "complete", "" },
+    { "0388", "1.0.4", "partial", "Without tasks." },
     { "0440", "1.0.0", "complete", "" },
     { "0474", "0.5.0", "complete", "" },
     { "0478", "0.2.0", "complete", "Of clients." },

@@ -106,6 +106,11 @@ static void on_active(struct mk_ctx *c, struct mk_stream *st, const struct mk_st
     become_active(c, mk_stream_session(st));
 }
 
+/* Said while the session is bound (XEP-0386). */
+static void on_bind(struct mk_ctx *c, const struct mk_inline *in) {
+    become_inactive(c, in->session);
+}
+
 /* A new stream begins active, whatever the one before it was. */
 static enum mk_flow on_resumed(struct mk_ctx *c, struct mk_ev_session *ev) {
     become_active(c, ev->session);
@@ -137,6 +142,9 @@ static const struct mk_nonza_decl nonzas[] = {
     { "active", NS, MK_WHEN_BOUND, MK_INLINE, on_active },
     { "inactive", NS, MK_WHEN_BOUND, MK_INLINE, on_inactive },
 };
+static const struct mk_inline_decl inlines[] = {
+    { "inactive", NS, NS, MK_AT_BIND, MK_INLINE, 50, 0, on_bind, NULL },
+};
 static const struct mk_feature_decl features[] = {
     { "csi", NS, MK_WHEN_AUTHED, 0, NULL },
 };
@@ -160,5 +168,5 @@ static const struct mk_xep_decl xeps[] = {
 
 MK_PLUGIN(csi, .version = "1.0", .summary = "Spares inactive clients what can wait (XEP-0352)",
           .inst_size = sizeof(struct csi), .options = MK_TABLE(options), .hooks = MK_TABLE(hooks),
-          .nonzas = MK_TABLE(nonzas), .features = MK_TABLE(features), .slots = MK_TABLE(slots),
-          .metrics = MK_TABLE(metrics), .xeps = MK_TABLE(xeps), .start = start);
+          .nonzas = MK_TABLE(nonzas), .inlines = MK_TABLE(inlines), .features = MK_TABLE(features),
+          .slots = MK_TABLE(slots), .metrics = MK_TABLE(metrics), .xeps = MK_TABLE(xeps), .start = start);

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Client state indication (XEP-0352)."""
-from element import NS, child
+from element import NS, child, children, show
 from server import DOMAIN, Server
 from test_carbons import ENABLE
 from test_stream_mgmt import back
@@ -248,3 +248,14 @@ def test_held_goes_with_the_session(server):
     again = server.client(user=bob.user, resource=bob.resource)
     again.expect("presence", from_=observer.jid)
     again.quiet(alice)
+
+
+def test_bind2(server):
+    """Offered and obeyed while a resource is bound (XEP-0386)."""
+    alice, bob = server.client("alice"), server.connect(user=server.account("bob"), password="secret")
+    bob.open()
+    bob.starttls()
+    where = "sasl2:authentication/sasl2:inline/bind2:bind/bind2:inline/bind2:feature"
+    assert NS["csi"] in [f.get("var") for f in children(bob.features, where)], show(bob.features)
+    bob.login2(bind=INACTIVE)
+    assert [e.get("id") for e in say(alice, bob, state(bob, COMPOSING, id="1"), state(bob, PAUSED, id="2"))] == ["2"]
