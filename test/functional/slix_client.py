@@ -21,7 +21,7 @@ class Driver(ClientXMPP):
         if given["tls"]:
             self.ssl_context.maximum_version = ssl.TLSVersion[given["tls"]]
         self.stopping = False
-        for plugin in ("xep_0198", "xep_0199", "xep_0280"):
+        for plugin in ("xep_0030", "xep_0115", "xep_0198", "xep_0199", "xep_0280", "xep_0352"):
             self.register_plugin(plugin)
         self.add_event_handler("session_start", self.on_start)
         self.add_event_handler("session_resumed", lambda _: tell("resumed"))
@@ -36,6 +36,7 @@ class Driver(ClientXMPP):
         self.connect(self.address_of_server)
 
     async def on_start(self, _):
+        await self["xep_0115"].update_caps()  # else the first presence may go without
         self.send_presence()
         await self.get_roster()
         tell("online", jid=str(self.boundjid))
@@ -58,6 +59,10 @@ class Driver(ClientXMPP):
             self.send_message(given["to"], given["body"], mtype="chat")
         elif given["do"] == "subscribe":
             self.send_presence_subscription(given["to"], ptype="subscribe")
+        elif given["do"] == "inactive":
+            self["xep_0352"].send_inactive()
+        elif given["do"] == "active":
+            self["xep_0352"].send_active()
         elif given["do"] == "stop":
             self.stopping = True
             self.disconnect()

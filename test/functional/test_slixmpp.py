@@ -79,3 +79,39 @@ def test_resume(server):
     for c in (a, b):
         c.stop()
     cutter.close()
+
+
+def test_what_it_can_do(server):
+    """Its hash (XEP-0115) is right by our count, and its like is not asked again."""
+    def counted():
+        return {w: next(x for x in server.ctl("metrics").splitlines() if x.startswith(f"meerkat_caps_{w}")).rsplit(" ", 1)[1]
+                for w in ("queries", "learned", "wrong")}
+
+    a, b = friends(server, server.address())
+    a.send(b.jid, "hello")
+    b.wait("message", body="hello")
+    first = counted()
+    assert first["wrong"] == "0" and first["learned"] != "0", first
+    c = slixmpp(server.account("carol"), server.address(), tls="TLSv1_2")
+    c.send(b.jid, "hello")
+    b.wait("message", body="hello", from_=c.jid)
+    assert counted() == first
+    for x in (a, b, c):
+        x.stop()
+
+
+def test_inactive(server):
+    """What it says of itself (XEP-0352) is understood, and a message reaches it all the same."""
+    def inactive():
+        return next(x for x in server.ctl("metrics").splitlines() if x.startswith("meerkat_csi_inactive")).rsplit(" ", 1)[1]
+
+    a, b = friends(server, server.address())
+    for what, count in (("inactive", "1"), ("active", "0")):
+        b.do(what)
+        b.send(a.jid, what)
+        a.wait("message", body=what)
+        assert inactive() == count
+        a.send(b.jid, what)
+        b.wait("message", body=what)
+    for x in (a, b):
+        x.stop()
