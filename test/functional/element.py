@@ -47,6 +47,7 @@ NS = {
     "extdisco": "urn:xmpp:extdisco:2",
     "extdisco1": "urn:xmpp:extdisco:1",
     "sic": "urn:xmpp:sic:1",
+    "smart": "esl:xmpp:smart-markers:0",
     "states": "http://jabber.org/protocol/chatstates",
     "event": "http://jabber.org/protocol/pubsub#event",
     "regfeature": "http://jabber.org/features/iq-register",
