@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What plugins may add to a login: mechanisms and inline features.  The plugin is test/abi/t_login.c."""
+import time
+
 import sasl
 from element import NS, child, children, show, text
 from server import BUILD, Server
@@ -91,21 +93,28 @@ def test_failure_runs_none(server):
         fail(c, "an inline feature ran")
 
 
+def wait_stored(server, account, count):
+    deadline = time.monotonic() + 20
+    while (now := server.control("offline.count", account=account)[0]["messages"]) != count:
+        assert time.monotonic() < deadline, f"{now} messages are stored, not {count}"
+        time.sleep(0.02)
+
+
 def test_stored_messages_are_in_the_archive(server):
     """A client that reads the archive gets no stored messages (XEP-0386, 4); others do, and what comes later is kept."""
     alice, bob = server.client("alice"), server.client("bob")
     bob.end()
     alice.message(bob.bare, "archived")
-    alice.expect_nothing()
+    wait_stored(server, bob.bare, 1)
     c = fresh(server, bob.user)
     c.login2(bind=f"<archive xmlns='{NS['t']}'/>")
     assert server.control("offline.count", account=bob.bare)[0]["messages"] == 0
     alice.message(bob.bare, "later")
-    alice.expect_nothing()
+    wait_stored(server, bob.bare, 1)
     c.presence()
     c.take("message", body="later", has="delay:delay")
     assert not any(e.tag.endswith("message") for e in c.queue), "the archived one came too"
     c.end()
     alice.message(bob.bare, "not by Bind 2")
-    alice.expect_nothing()
+    wait_stored(server, bob.bare, 1)
     server.client(user=bob.user).take("message", body="not by Bind 2")
