@@ -656,6 +656,22 @@ static void read_options(struct options *o, int argc, char **argv) {
     }
 }
 
+/* An answer in parts is printed a part at a time. */
+static int ask_all(const struct options *o, const char *command, cJSON *args) {
+    for (;;) {
+        cJSON *answer = ask(o, command, cJSON_Duplicate(args, true));
+        cJSON *more = cJSON_DetachItemFromObjectCaseSensitive(answer, "more");
+        int status = print_answer(o, answer);
+        if (status != DONE || !more || !more->child)
+            return status;
+        const char *name = more->child->string;
+        cJSON_DeleteItemFromObjectCaseSensitive(args, name);
+        cJSON_AddStringToObject(args, name, text_of(more, name));
+        cJSON_Delete(more);
+        cJSON_Delete(answer);
+    }
+}
+
 static int run(const struct options *o) {
     int used;
     cJSON *commands = fetch_commands(o);
@@ -670,8 +686,7 @@ static int run(const struct options *o) {
     }
     cJSON *args = read_args(o, command, used);
     complete_args(args, command);
-    cJSON *answer = ask(o, text_of(command, "name"), args);
-    return print_answer(o, answer);
+    return ask_all(o, text_of(command, "name"), args);
 }
 
 int main(int argc, char **argv) {

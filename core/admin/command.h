@@ -36,7 +36,8 @@ struct mk_result {
     struct result_line *lines, **last_line;
     const char *joined; /* the lines as one text, once asked for */
     const char *why;
-    bool stops; /* the server is to stop once this was answered */
+    const char *more_name, *more_value; /* of the argument that gets the next part, NULL if this is all */
+    bool stops;                         /* the server is to stop once this was answered */
 };
 void result_init(struct mk_result *r, struct arena *arena);
 void result_copy(struct mk_result *to, const struct mk_result *from); /* appends; FROM's sentence replaces TO's */

@@ -7,6 +7,7 @@
  *     {"ok": false, "error": "one sentence", "usage": true, "list": false, "rows": [...], "lines": [...]}
  *
  * "usage" is there if the request was wrong, not what it asked for; "list" is false if a row is the whole answer.
+ * "more": {"after": "..."} is there if this is a part: the same request with this argument gets the next.
  * "help" answers with "commands".
  */
 #include "admin/command.h"
@@ -103,6 +104,8 @@ static void send_result(struct client *c, const struct mk_result *r, int rc, boo
     cJSON *lines = cJSON_AddArrayToObject(answer, "lines");
     for (const struct result_line *l = r->lines; l; l = l->next)
         cJSON_AddItemToArray(lines, cJSON_CreateString(l->text));
+    if (r->more_name)
+        cJSON_AddStringToObject(cJSON_AddObjectToObject(answer, "more"), r->more_name, r->more_value);
     send_json(c, answer);
 }
 

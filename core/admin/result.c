@@ -104,6 +104,19 @@ const char *mk_result_lines(const struct mk_result *r) {
     return m->joined;
 }
 
+void mk_result_more(struct mk_result *r, const char *name, const char *value) {
+    r->more_name = arena_strdup(r->arena, name);
+    r->more_value = arena_strdup(r->arena, value);
+}
+
+const char *mk_result_more_name(const struct mk_result *r) {
+    return r->more_name;
+}
+
+const char *mk_result_more_value(const struct mk_result *r) {
+    return r->more_value;
+}
+
 const char *mk_result_why(const struct mk_result *r) {
     return r->why;
 }
@@ -115,6 +128,8 @@ void result_copy(struct mk_result *to, const struct mk_result *from) {
             add_field(to, f->name, f->type, arena_strdup(to->arena, f->value));
     }
     to->list |= from->list;
+    if (from->more_name)
+        mk_result_more(to, from->more_name, from->more_value);
     for (const struct result_line *l = from->lines; l; l = l->next)
         add_line(to, arena_strdup(to->arena, l->text));
     if (from->why)

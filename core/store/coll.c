@@ -37,6 +37,11 @@ struct mk_coll_key mk_coll_key(const struct mk_coll *coll, unsigned index) {
     return coll->keys[index];
 }
 
+uint32_t mk_coll_caps(const struct mk_coll *coll) {
+    const struct mk_backend_ops *ops = coll->service->svc.ops;
+    return ops->caps;
+}
+
 void mk_op_explain(struct mk_op *op, const char *fmt, ...) {
     va_list args;
     va_start(args, fmt);

@@ -191,6 +191,15 @@ const struct mk_elem *mk_elem_child(const struct mk_elem *e, const char *name, c
     return NULL;
 }
 
+const char *mk_stanza_given_id(const struct mk_stanza *s, const struct mk_jid *by) {
+    for (const struct mk_elem *e = mk_elem_first(mk_root(s)); e; e = mk_elem_next(e)) {
+        const char *giver = mk_elem_is(e, "stanza-id", "urn:xmpp:sid:0") ? mk_attr(e, "by") : NULL;
+        if (giver && strcmp(giver, mk_jid_text(by)) == 0)
+            return mk_attr(e, "id");
+    }
+    return NULL;
+}
+
 const char *mk_text(struct mk_ctx *c, const struct mk_elem *e) {
     const struct mk_elem *t;
     size_t len = 0;

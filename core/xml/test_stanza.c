@@ -36,6 +36,20 @@ static void elements(void) {
     arena_free(&turn.arena);
 }
 
+static void given_ids(void) {
+    const struct mk_stanza *s = read_text("<message xmlns='jabber:client'><stanza-id xmlns='urn:xmpp:sid:0' id='0'/>"
+                                          "<stanza-id xmlns='other' by='a@b' id='1'/><origin-id xmlns='urn:xmpp:sid:0' "
+                                          "by='a@b' id='2'/><stanza-id xmlns='urn:xmpp:sid:0' by='a@b/c' id='3'/>"
+                                          "<stanza-id xmlns='urn:xmpp:sid:0' by='a@b' id='4'/>"
+                                          "<stanza-id xmlns='urn:xmpp:sid:0' by='a@b' id='5'/></message>");
+    const struct mk_jid *by, *nobody;
+    CHECK_INT(mk_jid_parse(&turn, (struct mk_view){ "a@b", 3 }, &by), 0);
+    CHECK_INT(mk_jid_parse(&turn, (struct mk_view){ "b", 1 }, &nobody), 0);
+    CHECK_TEXT(mk_stanza_given_id(s, by), "4");
+    CHECK(!mk_stanza_given_id(s, nobody));
+    arena_free(&turn.arena);
+}
+
 static void types(void) {
     static const struct {
         enum mk_kind kind;
@@ -189,6 +203,6 @@ static void memory_of_the_turn(void) {
 }
 
 int main(void) {
-    return CHECK_RUN(T(elements), T(types), T(kept_beyond_the_turn), T(text_and_back), T(text_that_is_no_stanza),
-                     T(receipts), T(memory_of_the_turn));
+    return CHECK_RUN(T(elements), T(given_ids), T(types), T(kept_beyond_the_turn), T(text_and_back),
+                     T(text_that_is_no_stanza), T(receipts), T(memory_of_the_turn));
 }

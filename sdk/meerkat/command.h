@@ -52,6 +52,10 @@ MK_EXPORT void mk_result_next(struct mk_result *r);
 MK_EXPORT void mk_result_say(struct mk_result *r, const char *fmt, ...) MK_PRINTF(2);
 MK_EXPORT int mk_result_error(struct mk_result *r, int rc, const char *fmt, ...) MK_PRINTF(3);
 
+/* There is more than this result should hold: who runs the command again with argument NAME being VALUE, and the others as
+ * they were, gets the next part.  meerkatctl does so by itself. */
+MK_EXPORT void mk_result_more(struct mk_result *r, const char *name, const char *value);
+
 /* ---- for plugins that show commands to others, as adhoc does ------------------------------------------------------ */
 
 /* The I-th command that the turn's host has, of the server itself and of all enabled plugins; NULL past the last. */
@@ -71,6 +75,10 @@ MK_EXPORT unsigned mk_result_rows(const struct mk_result *r);
 MK_EXPORT const char *mk_result_get(struct mk_ctx *c, const struct mk_result *r, unsigned row, const char *name);
 MK_EXPORT const char *mk_result_lines(const struct mk_result *r);
 MK_EXPORT const char *mk_result_why(const struct mk_result *r);
+
+/* What mk_result_more() was told: the argument's name, NULL if there is no more; and its value. */
+MK_EXPORT const char *mk_result_more_name(const struct mk_result *r);
+MK_EXPORT const char *mk_result_more_value(const struct mk_result *r);
 
 /* Delivers S to every available session of the turn's host, on all workers.  Does not wait. */
 struct mk_stanza;

@@ -66,6 +66,10 @@ MK_EXPORT const struct mk_elem *mk_elem_child(const struct mk_elem *e, const cha
 /* All text directly in E, joined, ended by NUL, in the turn's memory; "" if there is none or E is NULL. */
 MK_EXPORT const char *mk_text(struct mk_ctx *c, const struct mk_elem *e);
 
+/* The id that BY gave the stanza (XEP-0359), in its first <stanza-id/> of BY, which is compared by octets; NULL if none.
+ * Trust it only where those that somebody else wrote are taken away. */
+MK_EXPORT const char *mk_stanza_given_id(const struct mk_stanza *s, const struct mk_jid *by);
+
 /*
  * Holds a stanza beyond the turn.  OWNED: give it back with mk_release().  The sender's receipt is not held by it: a
  * queue that answers for the stanza holds that too, mk_receipt_hold().

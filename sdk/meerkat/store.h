@@ -75,6 +75,9 @@ struct mk_coll_decl {
             MK_TABLE(cols), indexes, (doc)                                                                             \
     }
 
+/* The capabilities (bits of MK_CAP_...) of the backend that COLL is in: for what a feature would like, but can do without. */
+MK_EXPORT uint32_t mk_coll_caps(const struct mk_coll *coll);
+
 /* ---- values and rows ------------------------------------------------------------------------------------------- */
 
 /* Whatever goes in is copied before the call returns or suspends. */

@@ -211,6 +211,7 @@ static void check_found_fiber(struct mk_ctx *c, void *arg) {
     NEED_INT(mk_row_int(mk_rows_at(rows, 0), 1), 4);
     NEED_INT(mk_scan(c, moving, MK_SCAN(.partition = key), &rows), 0);
     NEED_INT(mk_rows_count(rows), 10);
+    NEED_INT(mk_coll_caps(moving), harness_caps());
 }
 
 static void refuse(struct mk_coll_decl decl, const char *because) {
