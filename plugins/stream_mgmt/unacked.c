@@ -7,7 +7,6 @@
 #include <string.h>
 
 #define NS_DELAY "urn:xmpp:delay"
-#define NS_CARBONS "urn:xmpp:carbons:2"
 
 enum { INDEX_HOST = 1 };
 /* Column kind: what becomes of the row if its session is not resumed. */
@@ -54,15 +53,17 @@ static int64_t sent_at(struct mk_ctx *c, const struct unacked *u) {
     return mk_now(c) - (mk_now_ms(c) - u->sent_ms) * 1000;
 }
 
-/* A copy of what another session got: nobody waits for it, and nobody else is to get it. */
-static bool is_carbon(struct mk_ctx *c, const struct mk_stanza *s) {
-    return mk_jid_same(mk_stanza_from(s), mk_self(c)) &&
-           (mk_child(s, "sent", NS_CARBONS) || mk_child(s, "received", NS_CARBONS));
+/*
+ * Said by the account itself to this session: a copy of what another one got, what it asked of the archive.  Nobody waits
+ * for it, and nobody else is to get it.
+ */
+static bool is_own(struct mk_ctx *c, const struct mk_stanza *s) {
+    return mk_jid_same(mk_stanza_from(s), mk_self(c));
 }
 
 static void make_row(struct mk_ctx *c, const struct mk_session *session, const char *id, const struct unacked *u,
                      struct mk_value row[UNACKED_COLS]) {
-    bool goes_back = unacked_matters(u->stanza) && !u->shared && !is_carbon(c, u->stanza);
+    bool goes_back = unacked_matters(u->stanza) && !u->shared && !is_own(c, u->stanza);
     row[COL_OWNER] = mk_v_jid(mk_self(c));
     row[COL_ID] = mk_v_text(id);
     row[COL_HOST] = mk_v_text(mk_jid_text(mk_host(c)));
@@ -118,7 +119,7 @@ static int take_row(struct mk_ctx *c, const struct mk_row *row, struct managed *
     const struct mk_jid *to = mk_row_jid(row, COL_ADDRESS);
     u->stanza = mk_keep(s);
     u->spooled = true;
-    u->shared = unacked_matters(s) && !is_carbon(c, s) && mk_row_int(row, COL_KIND) == KIND_DROP;
+    u->shared = unacked_matters(s) && !is_own(c, s) && mk_row_int(row, COL_KIND) == KIND_DROP;
     u->sent_ms = mk_now_ms(c) - (mk_now(c) - mk_row_int(row, COL_SENT)) / 1000;
     u->address = !to ? ADDRESS_OWN : mk_jid_same(to, mk_session_jid(session)) ? ADDRESS_SESSION : ADDRESS_OTHER;
     u->to = u->address == ADDRESS_OTHER ? mk_jid_keep(to) : NULL;
@@ -236,7 +237,7 @@ static void return_message(struct mk_ctx *c, struct mk_session *session, struct 
 static void return_first(struct mk_ctx *c, struct mk_session *session, struct managed *m, uint32_t reason) {
     const struct mk_stanza *s = queue_at(&m->queue, 0)->stanza;
     enum mk_type type = mk_stanza_type(s);
-    if (unacked_matters(s) && !is_carbon(c, s)) {
+    if (unacked_matters(s) && !is_own(c, s)) {
         return_message(c, session, m, reason);
         return;
     }

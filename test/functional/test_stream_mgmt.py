@@ -98,6 +98,12 @@ def test_resumption_switched_off(server):
         assert enabled.get("id") is None and enabled.get("resume") in (None, "false", "0"), show(enabled)
 
 
+def all_handled(client):
+    """Its messages are delivered; that they are safe the server may learn a moment later, on another worker."""
+    while client.handled() < client.sm.sent:
+        pass
+
+
 # ---- counting
 
 def test_what_counts(server):
@@ -215,6 +221,7 @@ def test_resumed_says_what_was_handled(server):
     for i in range(7):
         bob.message(alice.jid, f"m{i}")
     messages(alice, *(f"m{i}" for i in range(7)))
+    all_handled(bob)
     bob.drop()
     again = back(server, bob)
     assert again.sm.acked == 7
@@ -631,7 +638,8 @@ def test_count_of_an_ended_session(server):
         for i in range(3):
             bob.message(alice.jid, f"m{i}")
             alice.take("message", body=f"m{i}")
-        sent = bob.handled()
+        sent = bob.sm.sent
+        all_handled(bob)
         bob.drop()
         alice.take("presence", from_=bob.jid, type="unavailable")
         again = s.authed(bob)
