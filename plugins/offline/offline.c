@@ -21,6 +21,7 @@ struct account {
 
 struct session {
     const struct mk_stanza *last; /* OWNED; of what was delivered.  More follows when its receipt is paid */
+    int64_t fetched_id;           /* newest message that its client fetches from the archive, if it is there */
     bool takes;                   /* it was available, with a priority not negative, when it last spoke of it */
 };
 
@@ -126,6 +127,11 @@ static void refuse(struct mk_ctx *c, const struct mk_stanza *s, const char *cond
         mk_log(c, MK_DEBUG, "a refusal with %s was not sent", cond);
 }
 
+/* Its reader finds it in the account's archive. */
+static bool is_archived(struct mk_ctx *c, const struct mk_stanza *s) {
+    return mk_stanza_given_id(s, mk_self(c)) != NULL;
+}
+
 MK_SUSPENDS static enum mk_flow on_offline_message(struct mk_ctx *c, struct mk_ev_stanza *ev) {
     struct account *a = self(c);
     enum verdict verdict = judge(ev->stanza);
@@ -134,7 +140,9 @@ MK_SUSPENDS static enum mk_flow on_offline_message(struct mk_ctx *c, struct mk_e
     int rc = has_room(c, a);
     if (rc == MK_OK)
         rc = store(c, a, ev->stanza);
-    if (rc == MK_E_LIMIT)
+    if (rc != MK_OK && is_archived(c, ev->stanza))
+        mk_log(c, MK_DEBUG, "a message waits in the archive alone");
+    else if (rc == MK_E_LIMIT)
         refuse(c, ev->stanza, "service-unavailable", "The recipient is away and too many messages wait already.");
     else if (rc != MK_OK)
         refuse(c, ev->stanza, "resource-constraint", "The message can't be stored now.");
@@ -165,28 +173,31 @@ static int restore(struct mk_ctx *c, const struct mk_row *row, const struct mk_s
     return mk_seal(o, out);
 }
 
+static struct session *session_of(struct mk_ctx *c, struct mk_session *s) {
+    return mk_session_slot(c, s, SLOT_SESSION);
+}
+
 /*
  * The row goes once the message has reached the client, or a place that survives a crash as the row does.  NULL if the
- * row holds no stanza.
+ * row holds no stanza, or one that the client fetches from the archive.
  */
 static const struct mk_stanza *deliver(struct mk_ctx *c, struct mk_session *session, const struct mk_row *row) {
     const struct offline *me = mk_inst(c);
     const struct mk_value key[] = { mk_v_jid(mk_self(c)), mk_v_int(mk_row_int(row, COL_ID)) };
     const struct mk_stanza *s;
-    if (restore(c, row, &s) == MK_OK) {
+    int rc = restore(c, row, &s);
+    bool fetched = mk_row_int(row, COL_ID) <= session_of(c, session)->fetched_id;
+    if (rc == MK_OK && !(fetched && is_archived(c, s))) {
         mk_receipt_row(c, s, me->messages, key);
         mk_session_send(c, session, s, NULL);
         mk_count(c, M_DELIVERED, 1);
         return s;
     }
-    mk_log(c, MK_ERROR, "a stored message is no stanza and is dropped");
+    if (rc != MK_OK)
+        mk_log(c, MK_ERROR, "a stored message is no stanza and is dropped");
     if (mk_del_later(c, me->messages, key) != MK_OK)
         mk_log(c, MK_WARNING, "it stays stored for now");
     return NULL;
-}
-
-static struct session *session_of(struct mk_ctx *c, struct mk_session *s) {
-    return mk_session_slot(c, s, SLOT_SESSION);
 }
 
 static void forget_last(struct session *x) {
@@ -299,18 +310,11 @@ MK_SUSPENDS static enum mk_flow on_session_closed(struct mk_ctx *c, struct mk_ev
     return MK_NEXT;
 }
 
-/* Its client gets them from the archive (XEP-0386, 4); what comes from now on is stored as ever. */
-MK_SUSPENDS static void on_bind(struct mk_ctx *c, const struct mk_inline *in) {
-    const struct offline *me = mk_inst(c);
-    struct account *a = self(c);
-    struct mk_value owner = mk_v_jid(mk_self(c));
-    if (!mk_session_reads_archive(in->session) || count_stored(c, a) != MK_OK || !a->count)
-        return;
-    int rc = mk_del_range(c, me->messages, MK_SCAN(.partition = &owner));
-    if (rc == MK_OK)
-        a->count = 0;
-    else
-        mk_log(c, MK_WARNING, "messages that are in the archive come once more: %s", mk_strerror(rc));
+/* Its client gets from the archive what came until now (XEP-0386, 4). */
+static void on_bind(struct mk_ctx *c, const struct mk_inline *in) {
+    int64_t now = mk_now(c), last = self(c)->last_id;
+    if (mk_session_reads_archive(in->session))
+        session_of(c, in->session)->fetched_id = now > last ? now : last;
 }
 
 MK_SUSPENDS static enum mk_flow on_account_removed(struct mk_ctx *c, struct mk_ev_account *ev) {
@@ -372,7 +376,7 @@ static const struct mk_hook_decl hooks[] = {
     MK_ON(account_removed, 50, MK_SERIAL, on_account_removed),
 };
 static const struct mk_inline_decl inlines[] = {
-    { NULL, NULL, NULL, MK_AT_BIND, MK_SERIAL, 90, 0, on_bind, NULL },
+    { NULL, NULL, NULL, MK_AT_BIND, MK_INLINE, 90, 0, on_bind, NULL },
 };
 static const struct mk_slot_decl slots[] = {
     [SLOT_SESSION] = { "session", MK_ON_SESSION, sizeof(struct session), NULL, fini_session },

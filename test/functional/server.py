@@ -139,7 +139,7 @@ def default_config(folder, ports):
                 "admins": [f"admin@{domain}"]}
 
     names = ("roster", "presence", "offline", "disco", "ping", "version", "time", "carbons", "stream_mgmt", "adhoc",
-             "announce", "caps", "clients", "csi")
+             "announce", "caps", "clients", "csi", "mam")
     return {
         "workers": 2,
         "yield_chaos": os.environ.get("MEERKAT_TEST_CHAOS") == "1",
@@ -245,7 +245,12 @@ class Server:
                 socket.create_connection((listener["address"], listener["port"]), 1).close()
             except OSError:
                 return False
-        return os.path.exists(self.config["control"]["socket"])
+        try:  # the socket is there before anybody listens to it
+            with socket.socket(socket.AF_UNIX) as s:
+                s.connect(self.config["control"]["socket"])
+        except OSError:
+            return False
+        return True
 
     def alive(self):
         return self.process is not None and self.process.poll() is None

@@ -21,7 +21,7 @@ class Driver(ClientXMPP):
         if given["tls"]:
             self.ssl_context.maximum_version = ssl.TLSVersion[given["tls"]]
         self.stopping = False
-        for plugin in ("xep_0030", "xep_0115", "xep_0198", "xep_0199", "xep_0280", "xep_0352"):
+        for plugin in ("xep_0030", "xep_0115", "xep_0198", "xep_0199", "xep_0280", "xep_0313", "xep_0352"):
             self.register_plugin(plugin)
         self.add_event_handler("session_start", self.on_start)
         self.add_event_handler("session_resumed", lambda _: tell("resumed"))
@@ -54,6 +54,12 @@ class Driver(ClientXMPP):
     def on_presence(self, presence):
         tell("presence", type=presence["type"], **{"from": str(presence["from"])})
 
+    async def history(self, contact, page, reverse):
+        """All of the archive with a contact, a page at a time."""
+        found = [(m["mam_result"]["id"], m["mam_result"]["forwarded"]["stanza"]["body"])
+                 async for m in self["xep_0313"].iterate(with_jid=contact, rsm={"max": page}, reverse=reverse)]
+        tell("history", ids=[i for i, _ in found], bodies=[b for _, b in found])
+
     def obey(self, given):
         if given["do"] == "send":
             self.send_message(given["to"], given["body"], mtype="chat")
@@ -63,6 +69,8 @@ class Driver(ClientXMPP):
             self["xep_0352"].send_inactive()
         elif given["do"] == "active":
             self["xep_0352"].send_active()
+        elif given["do"] == "history":
+            asyncio.get_event_loop().create_task(self.history(given["with"], given["page"], given["reverse"]))
         elif given["do"] == "stop":
             self.stopping = True
             self.disconnect()

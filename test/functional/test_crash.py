@@ -3,7 +3,7 @@
 
 A hundred clients with XEP-0198 write to users of three kinds: online and acknowledging, online and silent, away.  The
 server is killed in the middle.  Afterwards every message that its sender has an ack for must have been received before
-the kill, or be delivered after the restart.
+the kill, or be delivered after the restart; and it must be in the archives of both, where no message is twice.
 """
 import random
 import select
@@ -11,6 +11,7 @@ import ssl
 import time
 
 from element import text
+from mam import everything
 from server import Server
 from xmpp import EOF, Failure
 
@@ -100,6 +101,27 @@ def collect(server, wanted):
     return {t: bodies for t, bodies in missing.items() if bodies}
 
 
+def check_archive(client, wanted):
+    """It has all that is WANTED, and nothing twice."""
+    bodies = [f.body for f in everything(client)]
+    if lost := set(wanted) - set(bodies):
+        raise Failure(f"acknowledged, and not in the archive of {client.bare}: {sorted(lost)[:20]}")
+    if len(set(bodies)) != len(bodies):
+        raise Failure(f"in the archive of {client.bare} twice: {sorted(b for b in bodies if bodies.count(b) > 1)[:20]}")
+
+
+def check_archives(server, run, acked):
+    server.drop_clients()
+    for c, messages in run.sent.items():
+        reader = server.client(user=c.user, available=False)
+        check_archive(reader, [body for _, body in messages[:c.sm.acked]])
+        reader.drop()
+    for target, wanted in acked.items():
+        reader = server.client(user=target.partition("@")[0], available=False)
+        check_archive(reader, wanted)
+        reader.drop()
+
+
 def check(seed):
     with Server({"plugins": {"stream_mgmt": {"spool_after": 100}}}, sqlite=True) as server:
         run = Run(server, seed)
@@ -117,6 +139,7 @@ def check(seed):
         missing = collect(server, wanted)
         if missing:
             raise Failure("acknowledged, and lost: " + ", ".join(f"{t}: {sorted(b)[:20]}" for t, b in missing.items()))
+        check_archives(server, run, acked)
 
 
 def test_kill():

@@ -108,7 +108,7 @@ def test_no_store(server):
 
 
 def test_limit(server):
-    with Server({"plugins": {"offline": {"max_messages": 3}}}) as s:
+    with Server({"plugins": {"offline": {"max_messages": 3}, "mam": None}}) as s:
         alice = s.client("alice")
         bob, to = away(s)
         for i in range(5):

@@ -29,6 +29,26 @@ def test_chat(server):
     b.stop()
 
 
+def test_history(server):
+    """It pages through the archive, in both directions."""
+    a, b = friends(server, server.address())
+    eve = slixmpp(server.account("eve"), server.address(), tls="TLSv1_2")
+    bodies = [f"m{i}" for i in range(23)]
+    for body in bodies:
+        a.send(b.jid, body)
+        eve.send(b.jid, "spam " + body)
+    for body in bodies:
+        b.wait("message", body=body)
+        b.wait("message", body="spam " + body)
+    for reverse in (False, True):
+        b.do("history", page=5, reverse=reverse, **{"with": a.jid.partition("/")[0]})
+        got = b.wait("history")
+        assert sorted(got["bodies"], key=lambda x: int(x[1:])) == bodies and len(set(got["ids"])) == 23, got
+        assert got["bodies"] == (bodies[::-1] if reverse else bodies), got
+    for c in (a, b, eve):
+        c.stop()
+
+
 def logged_in(server, **how):
     """On the first connection."""
     c = slixmpp(server.account(), server.address(), **how)
