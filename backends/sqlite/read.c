@@ -2,7 +2,7 @@
 #include "sqlite.h"
 #include <stdlib.h>
 
-static void add_row(struct mk_read *r, const struct table *t, sqlite3_stmt *stmt) {
+static void add_row(struct mk_read *r, const struct sql_table *t, sqlite3_stmt *stmt) {
     mk_rows_add(r->rows);
     for (unsigned i = 0; i < t->col_count; i++) {
         struct mk_value v = mk_v_null();
@@ -22,79 +22,36 @@ static void add_row(struct mk_read *r, const struct table *t, sqlite3_stmt *stmt
 }
 
 /* Steps through the result; SQLITE_DONE if all went well. */
-static int collect(struct mk_op *op, struct mk_read *r, const struct table *t, struct binder *b) {
-    int rc = b->rc;
+static int collect(struct conn *c, struct mk_op *op, struct mk_read *r, const struct sql_table *t) {
+    sqlite3_stmt *stmt;
+    int rc = conn_prepare(c, &c->query, &stmt);
     if (rc != SQLITE_OK)
         return rc;
     if (r->kind != MK_R_COUNT)
         r->rows = mk_rows_new(op, r->coll);
-    while ((rc = sqlite3_step(b->stmt)) == SQLITE_ROW)
+    while ((rc = sqlite3_step(stmt)) == SQLITE_ROW)
         if (r->kind == MK_R_COUNT)
-            r->count = sqlite3_column_int64(b->stmt, 0);
+            r->count = sqlite3_column_int64(stmt, 0);
         else
-            add_row(r, t, b->stmt);
+            add_row(r, t, stmt);
+    conn_done(stmt);
     return rc;
 }
 
-static int get(struct conn *c, struct mk_op *op, struct mk_read *r, const struct table *t) {
-    struct binder b = { 0 };
-    int rc = conn_prepare(c, t->get, &b.stmt);
-    if (rc != SQLITE_OK)
-        return rc;
-    bind_values(&b, r->key, t->key_count);
-    if (t->ttl_col >= 0)
-        bind_int(&b, r->now);
-    rc = collect(op, r, t, &b);
-    conn_done(b.stmt);
-    return rc;
-}
-
-static void build_scan(struct text *s, const struct mk_read *r, const struct table *t) {
-    bool count = r->kind == MK_R_COUNT;
-    s->len = 0;
-    text_add(s, "SELECT ");
-    if (count)
-        text_add(s, r->scan->limit ? "count(*) FROM (SELECT 1" : "count(*)");
-    else
-        sql_cols(s, t);
-    text_add(s, " FROM \"%s\" WHERE ", t->name);
-    sql_scan(s, t, r->scan);
-    sql_visible(s, t);
-    if (!count)
-        sql_scan_order(s, t, r->scan);
-    if (r->scan->limit)
-        text_add(s, count ? " LIMIT ?)" : " LIMIT ?");
-}
-
-static int scan(struct conn *c, struct mk_op *op, struct mk_read *r, const struct table *t) {
-    struct text words = { 0 };
-    if (r->scan->search && !search_text(&words, t, r->scan)) {
-        text_free(&words);
+static int read_rows(struct conn *c, struct mk_op *op, struct mk_read *r, const struct sql_table *t) {
+    if (r->kind == MK_R_GET) {
+        sql_get(&c->query, t, r->key, r->now);
+    } else if (!sql_scan(&c->query, t, r)) {
         r->rows = mk_rows_new(op, r->coll);
         return SQLITE_DONE;
     }
-    build_scan(&c->text, r, t);
-    struct binder b = { 0 };
-    int rc = conn_prepare(c, c->text.s, &b.stmt);
-    if (rc == SQLITE_OK) {
-        bind_scan(&b, t, r->scan);
-        if (r->scan->search)
-            bind_text(&b, words.s, words.len);
-        if (t->ttl_col >= 0)
-            bind_int(&b, r->now);
-        if (r->scan->limit)
-            bind_int(&b, r->scan->limit);
-        rc = collect(op, r, t, &b);
-        conn_done(b.stmt);
-    }
-    text_free(&words);
-    return rc;
+    return collect(c, op, r, t);
 }
 
 static void run(struct conn *c, struct job *job) {
     struct mk_read *r = job->read;
-    const struct table *t = mk_coll_data(r->coll);
-    int rc = r->kind == MK_R_GET ? get(c, job->op, r, t) : scan(c, job->op, r, t);
+    const struct sql_table *t = mk_coll_data(r->coll);
+    int rc = read_rows(c, job->op, r, t);
     if (rc != SQLITE_DONE) {
         mk_op_explain(job->op, "%s", conn_error(c));
         mk_op_done_remote(job->op, MK_E_BACKEND);

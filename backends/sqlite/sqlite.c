@@ -40,8 +40,8 @@ static void close_all(struct db *db) {
     if (db->main.db)
         conn_close(&db->main);
     while (db->tables) {
-        struct table *next = db->tables->next;
-        table_drop(db->tables);
+        struct sql_table *next = db->tables->next;
+        sql_table_free(db->tables);
         db->tables = next;
     }
     jobs_destroy(&db->writes);
@@ -73,12 +73,12 @@ static void start_threads(struct db *db) {
 
 static struct db *db_new(const struct sqlite *me) {
     size_t readers = (size_t)me->read_threads;
-    struct db *db = must_alloc(calloc(1, sizeof *db));
+    struct db *db = sql_must(calloc(1, sizeof *db));
     db->settings = (struct settings){ me->path,       me->synchronous,  me->read_threads,
                                       me->cache_size, me->busy_timeout, me->journal_size_limit };
-    db->read_conns = must_alloc(calloc(readers, sizeof *db->read_conns));
-    db->readers = must_alloc(calloc(readers, sizeof *db->readers));
-    db->reader_args = must_alloc(calloc(readers, sizeof *db->reader_args));
+    db->read_conns = sql_must(calloc(readers, sizeof *db->read_conns));
+    db->readers = sql_must(calloc(readers, sizeof *db->readers));
+    db->reader_args = sql_must(calloc(readers, sizeof *db->reader_args));
     jobs_init(&db->writes);
     jobs_init(&db->reads);
     pthread_mutex_init(&db->tables_lock, NULL);
@@ -119,10 +119,10 @@ static void stop(void *inst) {
 
 static int define(const void *inst, struct mk_coll *coll, struct mk_err *err) {
     struct db *db = ((const struct sqlite *)inst)->db;
-    struct table *t = table_new(coll);
+    struct sql_table *t = sql_table_new(&sqlite_dialect, coll);
     int rc = schema_define(&db->main, t, err);
     if (rc != MK_OK) {
-        table_drop(t);
+        sql_table_free(t);
         return rc;
     }
     mk_coll_set_data(coll, t);
@@ -131,12 +131,6 @@ static int define(const void *inst, struct mk_coll *coll, struct mk_err *err) {
     db->tables = t;
     pthread_mutex_unlock(&db->tables_lock);
     return MK_OK;
-}
-
-static struct job *job_new(struct mk_op *op) {
-    struct job *job = mk_op_alloc(op, sizeof *job);
-    job->op = op;
-    return job;
 }
 
 static void read_rows(struct mk_op *op, struct mk_read *read) {

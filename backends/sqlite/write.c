@@ -38,150 +38,70 @@ static bool worked(int rc) {
 
 /* ---- changes: each returns an SQLite code and, if that is a success, sets x->rc ----------------------------------- */
 
-static int finish(struct conn *c, struct binder *b, int *changed) {
-    int rc = b->rc == SQLITE_OK ? sqlite3_step(b->stmt) : b->rc;
-    *changed = sqlite3_changes(c->db);
-    conn_done(b->stmt);
-    return rc;
-}
-
-static int put(struct conn *c, const struct table *t, struct mk_change *x, int64_t now) {
-    struct binder b = { 0 };
-    bool new = x->mode == MK_IF_ABSENT;
-    int changed, rc = conn_prepare(c, new ? t->put_new : t->put, &b.stmt);
-    if (rc != SQLITE_OK)
-        return rc;
-    bind_values(&b, x->values, t->col_count);
-    if (new && t->ttl_col >= 0)
-        bind_int(&b, now);
-    rc = finish(c, &b, &changed);
+static int put(struct conn *c, const struct sql_table *t, struct mk_change *x, int64_t now) {
+    int changed, rc;
+    sql_put(&c->query, t, x, now);
+    rc = conn_run(c, &c->query, &changed);
     if (rc == SQLITE_DONE)
-        x->rc = new &&changed == 0 ? MK_E_CONFLICT : MK_OK;
+        x->rc = x->mode == MK_IF_ABSENT && changed == 0 ? MK_E_CONFLICT : MK_OK;
     return rc;
 }
 
-static void bind_key_of_row(struct binder *b, const struct table *t, const struct mk_value *row) {
-    for (unsigned i = 0; i < t->key_count; i++)
-        bind_value(b, &row[mk_coll_key(t->coll, 0).cols[i]]);
-}
-
-/* Whether there is a row with the key of this one. */
-static int exists(struct conn *c, const struct table *t, const struct mk_value *row, int64_t now, bool *there) {
-    struct binder b = { 0 };
-    int rc = conn_prepare(c, t->get, &b.stmt);
-    if (rc != SQLITE_OK)
-        return rc;
-    bind_key_of_row(&b, t, row);
-    if (t->ttl_col >= 0)
-        bind_int(&b, now);
-    rc = b.rc == SQLITE_OK ? sqlite3_step(b.stmt) : b.rc;
-    *there = rc == SQLITE_ROW;
-    conn_done(b.stmt);
-    return rc;
-}
-
-static int put_if(struct conn *c, const struct table *t, struct mk_change *x, int64_t now) {
-    struct text *s = &c->text;
-    s->len = 0;
-    text_add(s, "UPDATE \"%s\" SET ", t->name);
-    sql_set(s, t, false);
-    text_add(s, " WHERE ");
-    sql_where_key(s, t);
-    text_add(s, " AND \"%s\" IS ?", col_name(t, x->col));
-    sql_visible(s, t);
-    struct binder b = { 0 };
-    int changed, rc = conn_prepare(c, s->s, &b.stmt);
-    if (rc != SQLITE_OK)
-        return rc;
-    for (unsigned i = 0; i < t->col_count; i++)
-        if (!(mk_coll_col(t->coll, i)->flags & (MK_COL_PARTITION | MK_COL_SORT)))
-            bind_value(&b, &x->values[i]);
-    bind_key_of_row(&b, t, x->values);
-    bind_value(&b, &x->old);
-    if (t->ttl_col >= 0)
-        bind_int(&b, now);
-    rc = finish(c, &b, &changed);
+static int put_if(struct conn *c, const struct sql_table *t, struct mk_change *x, int64_t now) {
+    int changed, rc;
+    sql_put_if(&c->query, t, x, now);
+    rc = conn_run(c, &c->query, &changed);
     if (rc != SQLITE_DONE || changed) {
         x->rc = MK_OK;
         return rc;
     }
-    bool there = false;
-    rc = exists(c, t, x->values, now, &there);
-    x->rc = there ? MK_E_CONFLICT : MK_E_NOTFOUND;
+    sql_get_of(&c->query, t, x, now);
+    rc = conn_run(c, &c->query, NULL);
+    x->rc = rc == SQLITE_ROW ? MK_E_CONFLICT : MK_E_NOTFOUND;
     return rc;
 }
 
-static int read_number(struct conn *c, const struct table *t, struct mk_change *x, int64_t now) {
-    struct text *s = &c->text;
-    s->len = 0;
-    text_add(s, "SELECT \"%s\" FROM \"%s\" WHERE ", col_name(t, x->col), t->name);
-    sql_where_key(s, t);
-    sql_visible(s, t);
-    struct binder b = { 0 };
-    int rc = conn_prepare(c, s->s, &b.stmt);
+static int read_number(struct conn *c, const struct sql_table *t, struct mk_change *x, int64_t now) {
+    sqlite3_stmt *stmt;
+    sql_add_read(&c->query, t, x, now);
+    int rc = conn_prepare(c, &c->query, &stmt);
     if (rc != SQLITE_OK)
         return rc;
-    bind_values(&b, x->values, t->key_count);
-    if (t->ttl_col >= 0)
-        bind_int(&b, now);
-    rc = b.rc == SQLITE_OK ? sqlite3_step(b.stmt) : b.rc;
+    rc = sqlite3_step(stmt);
     if (rc == SQLITE_ROW)
-        x->rc = __builtin_add_overflow(sqlite3_column_int64(b.stmt, 0), x->by, &x->number) ? MK_E_LIMIT : MK_OK;
+        x->rc = __builtin_add_overflow(sqlite3_column_int64(stmt, 0), x->by, &x->number) ? MK_E_LIMIT : MK_OK;
     else
         x->rc = MK_E_NOTFOUND;
-    conn_done(b.stmt);
+    conn_done(stmt);
     return rc;
 }
 
-/* In two steps: SQLite itself would make a sum that is too large a float. */
-static int add(struct conn *c, const struct table *t, struct mk_change *x, int64_t now) {
-    int changed, rc = read_number(c, t, x, now);
+/* In two steps: RETURNING wants a newer SQLite. */
+static int add(struct conn *c, const struct sql_table *t, struct mk_change *x, int64_t now) {
+    int rc = read_number(c, t, x, now);
     if (!worked(rc) || x->rc != MK_OK)
         return rc;
-    struct text *s = &c->text;
-    s->len = 0;
-    text_add(s, "UPDATE \"%s\" SET \"%s\"=? WHERE ", t->name, col_name(t, x->col));
-    sql_where_key(s, t);
-    struct binder b = { 0 };
-    rc = conn_prepare(c, s->s, &b.stmt);
-    if (rc != SQLITE_OK)
-        return rc;
-    bind_int(&b, x->number);
-    bind_values(&b, x->values, t->key_count);
-    return finish(c, &b, &changed);
+    sql_add_write(&c->query, t, x);
+    return conn_run(c, &c->query, NULL);
 }
 
-static int del(struct conn *c, const struct table *t, struct mk_change *x, int64_t now) {
-    struct binder b = { 0 };
-    int changed, rc = conn_prepare(c, t->del, &b.stmt);
-    if (rc != SQLITE_OK)
-        return rc;
-    bind_values(&b, x->values, t->key_count);
-    if (t->ttl_col >= 0)
-        bind_int(&b, now);
-    rc = finish(c, &b, &changed);
+static int del(struct conn *c, const struct sql_table *t, struct mk_change *x, int64_t now) {
+    int changed, rc;
+    sql_del(&c->query, t, x, now);
+    rc = conn_run(c, &c->query, &changed);
     if (rc == SQLITE_DONE)
         x->rc = changed || x->group ? MK_OK : MK_E_NOTFOUND;
     return rc;
 }
 
-/* What has expired goes too. */
-static int del_range(struct conn *c, const struct table *t, struct mk_change *x) {
-    struct text *s = &c->text;
-    s->len = 0;
-    text_add(s, "DELETE FROM \"%s\" WHERE ", t->name);
-    sql_scan(s, t, x->scan);
-    struct binder b = { 0 };
-    int changed, rc = conn_prepare(c, s->s, &b.stmt);
-    if (rc != SQLITE_OK)
-        return rc;
-    bind_scan(&b, t, x->scan);
+static int del_range(struct conn *c, const struct sql_table *t, struct mk_change *x) {
+    sql_del_range(&c->query, t, x->scan);
     x->rc = MK_OK;
-    return finish(c, &b, &changed);
+    return conn_run(c, &c->query, NULL);
 }
 
 static int apply(struct conn *c, struct mk_change *x, int64_t now) {
-    const struct table *t = mk_coll_data(x->coll);
+    const struct sql_table *t = mk_coll_data(x->coll);
     int rc;
     switch (x->kind) {
     case MK_X_PUT:
@@ -266,9 +186,9 @@ static void run(struct conn *c, struct job *jobs) {
 
 /* ---- sweeping ------------------------------------------------------------------------------------------------- */
 
-static const struct table *first_table(struct db *db) {
+static const struct sql_table *first_table(struct db *db) {
     pthread_mutex_lock(&db->tables_lock);
-    const struct table *t = db->tables;
+    const struct sql_table *t = db->tables;
     pthread_mutex_unlock(&db->tables_lock);
     return t;
 }
@@ -277,13 +197,10 @@ static const struct table *first_table(struct db *db) {
 static bool sweep(struct db *db) {
     struct conn *c = &db->write_conn;
     bool more = false;
-    for (const struct table *t = first_table(db); t; t = t->next) {
-        struct binder b = { 0 };
+    for (const struct sql_table *t = first_table(db); t; t = t->next) {
         int changed;
-        if (!t->sweep || conn_prepare(c, t->sweep, &b.stmt) != SQLITE_OK)
-            continue;
-        bind_int(&b, now_us());
-        more |= finish(c, &b, &changed) == SQLITE_DONE && changed > 0;
+        if (sql_sweep(&c->query, t, now_us()))
+            more |= conn_run(c, &c->query, &changed) == SQLITE_DONE && changed > 0;
     }
     return more;
 }

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A queue of reads and commits, from the workers to threads of a backend. */
+#ifndef SQL_JOBS_H
+#define SQL_JOBS_H
+
+#ifndef MK_ABI_NEED
+#define MK_ABI_NEED 0
+#endif
+#include <meerkat/backend.h>
+#include <pthread.h>
+
+struct job { /* in the op's memory, gone with it */
+    struct job *next;
+    struct mk_op *op;
+    struct mk_commit *commit; /* one of the two */
+    struct mk_read *read;
+};
+struct job_queue {
+    pthread_mutex_t lock;
+    pthread_cond_t more;
+    struct job *head, **tail;
+    bool ending;
+    int wake; /* an eventfd that each push adds to, for threads that poll; -1: none */
+};
+void jobs_init(struct job_queue *q);
+void jobs_destroy(struct job_queue *q);
+void jobs_push(struct job_queue *q, struct job *job);
+void jobs_end(struct job_queue *q);
+/*
+ * All jobs, or the first alone; waits, MS at most if that is not 0.  NULL: time passed, or no more will come, which
+ * *ENDED says.
+ */
+struct job *jobs_take(struct job_queue *q, bool all, unsigned ms, bool *ended);
+/* The same without waiting. */
+struct job *jobs_poll(struct job_queue *q, bool all, bool *ended);
+
+struct job *job_new(struct mk_op *op);
+
+#endif
