@@ -166,8 +166,9 @@ static void histogram(struct buf *out, const char *name, const struct samples *s
     buf_printf(out, "%s_count %" PRId64 "\n", name, below);
 }
 
+/* APART is what was counted outside of workers. */
 static void metric(struct buf *out, const char *plugin, const struct mk_metric_decl *m, const struct samples *s,
-                   unsigned place) {
+                   unsigned place, int64_t apart) {
     const struct scale *scale = scale_of(m->unit ? m->unit : "");
     char *name = full_name(plugin, m);
     head(out, name, m->kind, m->help);
@@ -175,7 +176,7 @@ static void metric(struct buf *out, const char *plugin, const struct mk_metric_d
         histogram(out, name, s, place, scale);
     } else {
         buf_puts(out, name);
-        number(out, sum(s, place), scale);
+        number(out, sum(s, place) + apart, scale);
     }
     free(name);
 }
@@ -186,7 +187,7 @@ static void plugins(struct buf *out, const struct samples *s) {
         const struct plugin *p = now->plugins[i];
         const struct mk_metric_decl *rows = p->d.metrics.items;
         for (uint32_t k = 0; p->metric_places && k < p->d.metrics.count; k++)
-            metric(out, p->name, &rows[k], s, p->metric_places[k]);
+            metric(out, p->name, &rows[k], s, p->metric_places[k], p->apart ? atomic_load(&p->apart[k]) : 0);
     }
 }
 
@@ -345,7 +346,7 @@ void metrics_text(struct buf *out) {
     struct samples s = { worker_count, xcalloc(worker_count, sizeof *s.all) };
     workers_each(take, &s);
     for (unsigned i = 0; i < SERVER_METRIC_COUNT; i++)
-        metric(out, NULL, &server_rows[i], &s, server_metric_place[i]);
+        metric(out, NULL, &server_rows[i], &s, server_metric_place[i], 0);
     plugins(out, &s);
     handlers(out);
     workers_and_process(out, &s);

@@ -67,6 +67,12 @@ static void sums_over_workers(void) {
     use_on_both();
     scrape();
     CHECK_VALUE("meerkat_t_jobs_done_total", 4);
+    static _Atomic int64_t apart[8] = { 5 };
+    test_plugin.apart = apart;
+    scrape();
+    CHECK_VALUE("meerkat_t_jobs_done_total", 9);
+    test_plugin.apart = NULL;
+    scrape();
     CHECK_VALUE("meerkat_t_queue_jobs", 4);
     CHECK_VALUE("meerkat_t_bytes_read_total", 200);
     CHECK_VALUE("meerkat_logins_total", 2);

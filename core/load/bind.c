@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "load/plan.h"
+#include "store/store.h"
 #include <meerkat/backend.h>
 #include <stdio.h>
 #include <string.h>
@@ -238,8 +239,9 @@ static void check_caps(struct plan *p, const struct want *w, const struct mk_col
                  { MK_CAP_TEXT_SEARCH, "text search" },
                  { MK_CAP_BATCH, "atomic batches" },
                  { MK_CAP_DURABLE, "durable storage" } };
+    uint32_t has = backend_caps(backend_ops(backend), backend->bytes);
     for (size_t i = 0; i < sizeof caps / sizeof caps[0]; i++)
-        if (coll->need & caps[i].cap & ~backend_ops(backend)->caps)
+        if (coll->need & caps[i].cap & ~has)
             conf_error(p->e, w->group,
                        "%s stores %s, which needs %s; backend %s can't do that: choose another in `storage`",
                        want_text(p, w), coll->name, caps[i].what, backend->unit->inst.name);

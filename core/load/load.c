@@ -257,6 +257,7 @@ void load_free(void) {
         before = p->before;
         plan_release(p);
     }
+    apart_clear();
     units_free();
     slots_free();
     stats_free();

@@ -223,6 +223,8 @@ static struct module *load_file(const char *path, const char *name, struct buf *
     m->plugin.name = m->plugin.d.name;
     m->plugin.file = arena_strdup(&load.keep, path);
     atomic_init(&m->plugin.level, load.config.level);
+    if (m->plugin.d.flags & MK_PLUGIN_GLOBAL)
+        m->plugin.apart = arena_zalloc(&load.keep, (m->plugin.d.metrics.count + 1) * sizeof *m->plugin.apart);
     name_handlers(m);
     return m;
 }

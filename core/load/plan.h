@@ -132,6 +132,8 @@ void plan_release(struct plan *p); /* certificates and tables */
 
 /* unit.c */
 struct unit *unit_get(struct module *m, const char *name, const char *type_name);
+void apart_add(const struct instance *inst, const void *bytes); /* before start(BYTES), of global plugins */
+void apart_clear(void);
 bool unit_start(struct plan *p, struct want *w);
 void unit_follow(struct plan *p, struct want *w, struct buf *notes); /* one that runs: live options and bindings */
 void unit_stop(struct unit *u);

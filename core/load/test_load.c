@@ -175,6 +175,9 @@ static void binds_storage(void) {
     CHECK_TEXT((const char *)coll->data, "there");
     CHECK_INT(snapshot_current()->global_count, 2);
     CHECK_TEXT(instance_of("t_backend")->name, "t_backend");
+    CHECK_INT(instance_of("t_backend")->plugin->apart[0], 2);
+    mk_count_from("of nobody", 0, 1);
+    CHECK_INT(instance_of("t_backend")->plugin->apart[0], 2);
     /* A backend needs no group, and the only one no storage group. */
     begin();
     CHECK(start(HOST "plugins = { t_keeper = { }; }; storage = { default = \"t_backend\"; };"));

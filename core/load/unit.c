@@ -144,6 +144,7 @@ bool unit_start(struct plan *p, struct want *w) {
     if (!put_collections(p, w, bytes))
         return false;
     atomic_store_explicit(&u->inst.bytes, bytes, memory_order_release);
+    apart_add(&u->inst, bytes);
     if (!call_start(p, w, bytes))
         return false;
     if (size)

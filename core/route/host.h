@@ -29,6 +29,7 @@ struct plugin {
         *metric_places;  /* of each row: its first place in worker->metrics; NULL before it is first enabled */
     unsigned slot_base;  /* number of its first slot, see slots_get() */
     unsigned timer_base; /* of its first timer, over all plugins */
+    _Atomic int64_t *apart; /* what mk_count_from() counted, of each row; NULL if the plugin is not global */
     _Atomic int level;   /* log level, from the configuration; mk_level */
 };
 

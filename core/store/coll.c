@@ -280,12 +280,17 @@ static const struct mk_backend_ops *find_ops(const struct instance *backend) {
     return NULL;
 }
 
+uint32_t backend_caps(const struct mk_backend_ops *ops, const void *inst) {
+    bool narrows = ops->size > offsetof(struct mk_backend_ops, narrow) && ops->narrow;
+    return ops->caps & (narrows ? ops->narrow(inst) : UINT32_MAX);
+}
+
 static struct mk_backend *find_service(const struct instance *backend, unsigned *number, struct mk_err *err) {
     for (*number = 0; *number < service_count; ++*number)
         if (services[*number]->svc.provider == backend)
             return services[*number];
     const struct mk_backend_ops *ops = find_ops(backend);
-    if (!ops || ops->size < sizeof *ops || !ops->define || !ops->read || !ops->commit) {
+    if (!ops || ops->size < offsetof(struct mk_backend_ops, narrow) || !ops->define || !ops->read || !ops->commit) {
         mk_fail(err, MK_E_UNSUPPORTED, "%s is no storage backend.", backend->plugin->name);
         return NULL;
     }
@@ -309,9 +314,9 @@ static int bind_backend(struct mk_coll *coll, const struct instance *backend, st
     if (!coll->service)
         return MK_E_UNSUPPORTED;
     coll->provider = backend;
-    const struct mk_backend_ops *ops = coll->service->svc.ops;
+    uint32_t has = backend_caps(coll->service->svc.ops, backend->bytes);
     for (size_t i = 0; i < sizeof caps / sizeof caps[0]; i++)
-        if (coll->decl->need & ~ops->caps & caps[i].cap)
+        if (coll->decl->need & ~has & caps[i].cap)
             return mk_fail(err, MK_E_UNSUPPORTED,
                            "Collection %s needs %s, which backend %s does not have: choose another under storage.",
                            coll->decl->name, caps[i].what, backend->plugin->name);

@@ -248,6 +248,7 @@ static void fly(struct queue *q, struct change *ch) {
 static void fill_commit(struct queue *q) {
     uint32_t group = 0;
     q->commit.count = 0;
+    q->commit.number++;
     while (q->queued.head && (q->commit.count < config.commit_rows || (group && q->queued.head->x.group == group))) {
         struct change *ch = list_take(&q->queued);
         group = ch->x.group;
@@ -328,6 +329,7 @@ void queue_run(struct queue *q) {
 static struct queue *queue_new(struct worker *w, const struct mk_coll *coll) {
     struct queue *q = xcalloc(1, sizeof *q);
     q->worker = w;
+    q->commit.worker = w->index;
     q->provider = coll->provider;
     q->ops = coll->service->svc.ops;
     list_clear(&q->queued);

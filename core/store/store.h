@@ -30,6 +30,9 @@ struct worker;
  * the same declaration it gives the same.  NULL: ERR says why. */
 struct mk_coll *store_define(const struct mk_coll_decl *decl, const struct instance *backend, struct mk_err *err);
 
+/* What a backend can do with the options in INST. */
+uint32_t backend_caps(const struct mk_backend_ops *ops, const void *inst);
+
 /* Main thread: forgets all handles, when no worker uses one any more. */
 void store_clear(void);
 

@@ -250,6 +250,8 @@ static void follow(struct worker *w) {
     finish_commit(MK_OK);
     CHECK_INT(fake.commits, 3);
     CHECK_INT(fake.commit->count, 3);
+    CHECK_INT(fake.commit->number, 3);
+    CHECK_INT(fake.commit->worker, w->index);
     CHECK_INT(number_of(2), 7);
     finish_commit(MK_OK);
     CHECK(store_idle(w) && !fake.commit_op);
@@ -284,6 +286,7 @@ static void fail_and_retry(struct worker *w) {
     CHECK_INT(fake.commits, 2);
     wheel_advance(w->wheel, w->now_ms + 2300);
     CHECK_INT(fake.commits, 3);
+    CHECK_INT(fake.commit->number, 1);
     finish_commit(MK_OK);
     CHECK_INT(o.paid, 1);
     CHECK_INT(a.rc, 0);

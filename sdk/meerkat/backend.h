@@ -72,7 +72,9 @@ struct mk_change {
  */
 struct mk_commit {
     struct mk_change *const *changes;
-    uint32_t count, zero;
+    uint32_t count;
+    uint32_t worker; /* whose writes they are; a worker has one commit under way at a time */
+    uint64_t number; /* grows from commit to commit of a worker; one that is tried again keeps its number */
 };
 
 struct mk_backend_ops {
@@ -84,6 +86,8 @@ struct mk_backend_ops {
     int (*define)(const void *inst, struct mk_coll *coll, struct mk_err *err);
     void (*read)(struct mk_op *op, struct mk_read *read);
     void (*commit)(struct mk_op *op, struct mk_commit *commit);
+    /* Those of .caps that the instance has with its options; NULL: all.  In any thread, before start() too; pure. */
+    uint32_t (*narrow)(const void *inst);
 };
 struct mk_backend {
     struct mk_svc svc;

@@ -101,6 +101,12 @@ enum mk_level { MK_ERROR = 3, MK_WARNING = 4, MK_NOTICE = 5, MK_INFO = 6, MK_DEB
 MK_EXPORT void mk_log(struct mk_ctx *c, enum mk_level level, const char *fmt, ...) MK_PRINTF(3);
 
 /*
+ * The same from any thread and without a turn, for what a plugin with MK_PLUGIN_GLOBAL does in threads of its own.  INST
+ * is what its start() got; from start() on.
+ */
+MK_EXPORT void mk_log_from(const void *inst, enum mk_level level, const char *fmt, ...) MK_PRINTF(3);
+
+/*
  * Runs FN(ARG) on a thread of the offload pool and suspends until it returned.  For work that computes or blocks: a
  * password hash, a file, a library without asynchronous calls.  FN gets no mk_ctx and must call no function of this
  * SDK but mk_random() and mk_strerror().  Waits for FN however long it takes, so ARG may live on your stack.

@@ -26,6 +26,9 @@ struct mk_metric_decl {
 /* Adds BY to counter or gauge INDEX (row of your .metrics); one add to this worker's memory. */
 MK_EXPORT void mk_count(struct mk_ctx *c, unsigned index, int64_t by);
 
+/* The same from any thread and without a turn; see mk_log_from(). */
+MK_EXPORT void mk_count_from(const void *inst, unsigned index, int64_t by);
+
 /* Enters VALUE in histogram INDEX. */
 MK_EXPORT void mk_observe(struct mk_ctx *c, unsigned index, int64_t value);
 

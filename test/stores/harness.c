@@ -88,7 +88,7 @@ void harness_unload(void) {
 
 uint32_t harness_caps(void) {
     const struct mk_provide_decl *row = plugin.d.provides.items;
-    return ((const struct mk_backend_ops *)row->ops)->caps;
+    return backend_caps(row->ops, instance->bytes);
 }
 
 const char *harness_option(const char *name) {
