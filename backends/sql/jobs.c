@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "jobs.h"
 #include <time.h>
-#include <unistd.h>
 
 void jobs_init(struct job_queue *q) {
     pthread_condattr_t attr;
@@ -13,18 +12,11 @@ void jobs_init(struct job_queue *q) {
     q->head = NULL;
     q->tail = &q->head;
     q->ending = false;
-    q->wake = -1;
 }
 
 void jobs_destroy(struct job_queue *q) {
     pthread_mutex_destroy(&q->lock);
     pthread_cond_destroy(&q->more);
-}
-
-static void wake(struct job_queue *q) {
-    static const uint64_t one = 1;
-    if (q->wake >= 0 && write(q->wake, &one, sizeof one) < 0)
-        return; /* it is full, so it wakes already */
 }
 
 void jobs_push(struct job_queue *q, struct job *job) {
@@ -33,7 +25,6 @@ void jobs_push(struct job_queue *q, struct job *job) {
     *q->tail = job;
     q->tail = &job->next;
     pthread_cond_signal(&q->more);
-    wake(q);
     pthread_mutex_unlock(&q->lock);
 }
 
@@ -41,7 +32,6 @@ void jobs_end(struct job_queue *q) {
     pthread_mutex_lock(&q->lock);
     q->ending = true;
     pthread_cond_broadcast(&q->more);
-    wake(q);
     pthread_mutex_unlock(&q->lock);
 }
 
@@ -51,22 +41,15 @@ static bool wait_for(struct job_queue *q, const struct timespec *until) {
 }
 
 /* Call it with the lock. */
-static struct job *take(struct job_queue *q, bool all, bool *ended) {
-    struct job *job = q->head;
-    if (job) {
-        q->head = all ? NULL : job->next;
-        if (!q->head)
-            q->tail = &q->head;
-    }
-    *ended = !job && q->ending;
-    return job;
-}
-
-struct job *jobs_poll(struct job_queue *q, bool all, bool *ended) {
-    pthread_mutex_lock(&q->lock);
-    struct job *job = take(q, all, ended);
-    pthread_mutex_unlock(&q->lock);
-    return job;
+static struct job *take(struct job_queue *q, unsigned max) {
+    struct job *first = q->head, **last = &q->head;
+    for (unsigned i = 0; *last && (max == 0 || i < max); i++)
+        last = &(*last)->next;
+    q->head = *last;
+    *last = NULL;
+    if (!q->head)
+        q->tail = &q->head;
+    return first;
 }
 
 struct job *job_new(struct mk_op *op) {
@@ -75,7 +58,7 @@ struct job *job_new(struct mk_op *op) {
     return job;
 }
 
-struct job *jobs_take(struct job_queue *q, bool all, unsigned ms, bool *ended) {
+struct job *jobs_take(struct job_queue *q, unsigned max, unsigned ms, bool *ended) {
     struct timespec until;
     clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_sec += ms / 1000;
@@ -87,7 +70,8 @@ struct job *jobs_take(struct job_queue *q, bool all, unsigned ms, bool *ended) {
     pthread_mutex_lock(&q->lock);
     while (!q->head && !q->ending && wait_for(q, ms ? &until : NULL))
         ;
-    struct job *job = take(q, all, ended);
+    struct job *job = take(q, max);
+    *ended = !job && q->ending;
     pthread_mutex_unlock(&q->lock);
     return job;
 }

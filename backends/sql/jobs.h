@@ -20,19 +20,16 @@ struct job_queue {
     pthread_cond_t more;
     struct job *head, **tail;
     bool ending;
-    int wake; /* an eventfd that each push adds to, for threads that poll; -1: none */
 };
 void jobs_init(struct job_queue *q);
 void jobs_destroy(struct job_queue *q);
 void jobs_push(struct job_queue *q, struct job *job);
 void jobs_end(struct job_queue *q);
 /*
- * All jobs, or the first alone; waits, MS at most if that is not 0.  NULL: time passed, or no more will come, which
- * *ENDED says.
+ * The first jobs, MAX at most if that is not 0; waits, MS at most if that is not 0.  NULL: time passed, or no more will
+ * come, which *ENDED says.
  */
-struct job *jobs_take(struct job_queue *q, bool all, unsigned ms, bool *ended);
-/* The same without waiting. */
-struct job *jobs_poll(struct job_queue *q, bool all, bool *ended);
+struct job *jobs_take(struct job_queue *q, unsigned max, unsigned ms, bool *ended);
 
 struct job *job_new(struct mk_op *op);
 

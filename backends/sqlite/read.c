@@ -65,7 +65,7 @@ void *read_main(void *arg) {
     struct reader *reader = arg;
     bool ended = false;
     while (!ended) {
-        struct job *job = jobs_take(&reader->db->reads, false, 0, &ended);
+        struct job *job = jobs_take(&reader->db->reads, 1, 0, &ended);
         if (job)
             run(reader->conn, job);
     }

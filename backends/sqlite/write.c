@@ -216,7 +216,7 @@ void *write_main(void *arg) {
     bool ended = false, dirty = false;
     unsigned wait = IDLE_MS;
     while (!ended) {
-        struct job *jobs = jobs_take(&db->writes, true, wait, &ended);
+        struct job *jobs = jobs_take(&db->writes, 0, wait, &ended);
         if (jobs)
             run(&db->write_conn, jobs);
         bool idle = !jobs && !ended;

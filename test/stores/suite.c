@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What every storage backend must do: test_stores BACKEND.so [OPTION=VALUE...].  @TMP@ in a value is a fresh folder,
- * which is removed at the end.  A backend passes when this does; there are no tests of one backend here.
+ * which is removed at the end.  $NAME instead stands for the words of that environment variable, which a service sets
+ * (test/services); without it everything is skipped.  A backend passes when this does; there are no tests of one backend
+ * here.
  */
 #include "suite.h"
 #include "util/text.h"
@@ -74,6 +76,7 @@ void suite_define(void) {
 
 /* ---- folders --------------------------------------------------------------------------------------------------- */
 
+enum { OPTIONS_MAX = 32 };
 static char folder[] = "/tmp/meerkat-stores-XXXXXX";
 
 static void remove_folder(void) {
@@ -100,6 +103,32 @@ static char *with_folder(const char *option) {
     return text.data;
 }
 
+/* Words of the environment, which a service's password may keep out of the list of processes. */
+static int add_words(char **options, int count, const char *name) {
+    const char *words = getenv(name);
+    if (!words) {
+        printf("1..0 # SKIP %s is not set: no such service runs\n", name);
+        exit(77);
+    }
+    char *copy = strdup(words), *rest = copy;
+    for (char *word; (word = strsep(&rest, " ")) != NULL && count < OPTIONS_MAX;)
+        if (*word)
+            options[count++] = with_folder(word);
+    free(copy);
+    return count;
+}
+
+static int read_options(char **args, int arg_count, char ***options) {
+    int count = 0;
+    *options = calloc(OPTIONS_MAX, sizeof **options);
+    for (int i = 0; i < arg_count && count < OPTIONS_MAX; i++)
+        if (args[i][0] == '$')
+            count = add_words(*options, count, args[i] + 1);
+        else
+            (*options)[count++] = with_folder(args[i]);
+    return count;
+}
+
 static struct test *all_tests(size_t *count) {
     const struct {
         const struct test *tests;
@@ -124,9 +153,9 @@ int main(int argc, char **argv) {
         return 2;
     }
     const char *child = getenv("STORES_CHILD");
-    for (int i = 2; i < argc; i++)
-        argv[i] = with_folder(argv[i]);
-    harness_load(argv[1], argv + 2, argc - 2);
+    char **options;
+    int option_count = read_options(argv + 2, argc - 2, &options);
+    harness_load(argv[1], options, option_count);
     if (child)
         return child_main(child);
     snprintf(run_id, sizeof run_id, "%lx", (unsigned long)time(NULL) << 8 ^ (unsigned long)getpid());
@@ -142,7 +171,8 @@ int main(int argc, char **argv) {
     harness_stop();
     harness_unload();
     free(tests);
-    for (int i = 2; i < argc; i++)
-        free(argv[i]);
+    for (int i = 0; i < option_count; i++)
+        free(options[i]);
+    free(options);
     return failed;
 }
