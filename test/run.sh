@@ -13,8 +13,11 @@ root=$PWD
 export MEERKAT_BUILD=${MEERKAT_BUILD:-$root/build-test} MEERKAT_FUZZ_BUILD=${MEERKAT_FUZZ_BUILD:-$root/build-fuzz}
 tsan_build=${MEERKAT_TSAN_BUILD:-$root/build-tsan}
 # Tests of what several threads do, for ThreadSanitizer; and functional tests that run again with turns interleaved.
-threaded=' control listener metrics move reload store_queue stores-memory stores-sqlite turn users '
+threaded=' control listener metrics move pgsql reload store_queue stores-memory stores-pgsql stores-sqlite turn users '
 interleaved='test_offline test_presence test_register test_roster test_routing test_sasl test_stream_mgmt'
+# Functional tests that run again with each of these backends, whose services are started for them.
+stored='test_offline test_register test_roster test_sasl'
+stored_in='pgsql'
 fuzz_seconds=${MEERKAT_FUZZ_SECONDS:-10}
 python=/usr/bin/python3 # the system's own, which has the modules that apt installs
 jobs=$(nproc)
@@ -36,8 +39,8 @@ done
 missing_packages() {
     local need
     for need in gcc g++ clang ninja-build meson pkg-config libc6-dev binutils openssl ca-certificates git libevent-dev \
-        libgnutls28-dev libxml2-dev libltdl-dev libcjson-dev libconfig-dev libidn-dev libsqlite3-dev libsystemd-dev \
-        abigail-tools python3 python3-clang python3-slixmpp coturn; do
+        libgnutls28-dev libxml2-dev libltdl-dev libcjson-dev libconfig-dev libidn-dev libpq-dev libsqlite3-dev \
+        libsystemd-dev abigail-tools python3 python3-clang python3-slixmpp coturn; do
         [ "$(dpkg-query -W -f '${db:Status-Status}' "$need" 2>/dev/null)" = installed ] || echo "$need"
     done
     command -v node >/dev/null || echo nodejs
@@ -101,6 +104,41 @@ chaos_jobs() {
     done
 }
 
+stored_jobs() {
+    for backend in $stored_in; do
+        for name in $stored; do
+            printf 'tap\t%s.%s\tMEERKAT_TEST_BACKEND=%s %q test/functional/run.py --file %s\n' "$backend" "$name" "$backend" "$python" "$name"
+        done
+    done
+}
+
+# The service of test/services that a job needs, by its name.
+service_of() {
+    case $1 in
+    *pgsql*) echo postgresql ;;
+    esac
+}
+
+# Those that any job needs; what they write down is for all jobs to know.
+start_services() {
+    local name
+    for name in $(while read -r job; do service_of "$job"; done <<<"$1" | sort -u); do
+        if test/services/"$name".sh up "$services/$name"; then
+            set -a
+            . "$services/$name/env"
+            set +a
+        else
+            echo "service $name does not run"
+        fi
+    done
+}
+
+stop_services() {
+    for folder in "$services"/*/; do
+        [ ! -d "$folder" ] || test/services/"$(basename "$folder")".sh down "$folder" || true
+    done
+}
+
 meson_jobs() { # BUILD PREFIX [NAMES]
     meson introspect --tests "$1" | "$python" -c '
 import json, shlex, sys
@@ -129,7 +167,7 @@ other_jobs() {
 # Those that a word names; a functional test may be named by its file's name or its own.
 all_jobs() {
     functional_jobs
-    { meson_jobs "$MEERKAT_BUILD" '' && meson_jobs "$tsan_build" tsan "$threaded" && chaos_jobs && other_jobs; } | if [ ${#words[@]} = 0 ]; then cat; else
+    { meson_jobs "$MEERKAT_BUILD" '' && meson_jobs "$tsan_build" tsan "$threaded" && chaos_jobs && stored_jobs && other_jobs; } | if [ ${#words[@]} = 0 ]; then cat; else
         awk -F '\t' -v words="${words[*]}" '{ n = split(words, w, " "); for (i = 1; i <= n; i++) if (index($2, w[i])) { print; next } }'
     fi
 }
@@ -193,17 +231,19 @@ if $list; then
     exit
 fi
 
-logs=$(mktemp -d)
-trap 'rm -rf "$logs"' EXIT
+logs=$(mktemp -d) services=$(mktemp -d)
+chmod 755 "$services" # servers run as users of their own
+trap 'stop_services; rm -rf "$logs" "$services"' EXIT
 export -f run_job
 export logs
 export MEERKAT_TEST_CERTS=$logs/certificates
 mkdir "$MEERKAT_TEST_CERTS"
 "$python" -c 'import sys; sys.path.insert(0, "test/functional"); import server; server.certificates()'
 all_jobs >"$logs/jobs"
+names=$(cut -f2 "$logs/jobs")
+start_services "$names"
 tr '\t\n' '\0\0' <"$logs/jobs" | xargs -0 -r -n 3 -P "$jobs" bash -c 'run_job "$@"' run_job
 
-names=$(cut -f2 "$logs/jobs")
 for name in $names; do judge "$name"; done >"$logs/results"
 for name in $names; do show_failures "$name"; done
 echo

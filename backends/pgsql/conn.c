@@ -28,16 +28,17 @@ int64_t now_us(void) {
 
 /* ---- reasons -------------------------------------------------------------------------------------------------- */
 
-/* TEXT as one line: libpq ends each with a newline, and adds details in further ones. */
+/* The last line of TEXT: libpq tells one for each address it tried, with advice in further ones that begin with a tab. */
 static void say(struct pg *p, const char *text) {
-    sql_clear(&p->why);
-    size_t len = strlen(text);
-    while (len && (text[len - 1] == '\n' || text[len - 1] == '.'))
+    const char *line = text;
+    for (const char *at = text; (at = strchr(at, '\n')) != NULL;)
+        if (*++at && *at != '\t')
+            line = at;
+    size_t len = strcspn(line, "\n");
+    while (len && line[len - 1] == '.')
         len--;
-    sql_add(&p->why, "%.*s", (int)len, text);
-    for (char *s = p->why.s; *s; s++)
-        if (*s == '\n' || *s == '\t')
-            *s = ' ';
+    sql_clear(&p->why);
+    sql_add(&p->why, "%.*s", (int)len, line);
 }
 
 static void say_result(struct pg *p, const PGresult *res) {

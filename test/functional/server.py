@@ -2,7 +2,8 @@
 """A meerkatd of our own: its folder, configuration, ports, accounts, and what it must look like when it ends.
 
 MEERKAT_BUILD names the meson build folder that the programs and plugins come from, MEERKATD another daemon.  With
-MEERKAT_TEST_CHAOS=1 servers run with yield_chaos: turns interleave as they would with a slow database.
+MEERKAT_TEST_CHAOS=1 servers run with yield_chaos: turns interleave as they would with a slow database.  With
+MEERKAT_TEST_BACKEND=NAME servers store in that backend, whose options a service has put into MEERKAT_BACKEND_NAME.
 """
 import atexit
 import copy
@@ -157,6 +158,14 @@ def default_config(folder, ports):
     }
 
 
+def service_backend(name):
+    """Options of a backend whose service runs (test/services); names marked as unique are this call's own."""
+    text = os.environ.get(f"MEERKAT_BACKEND_{name.upper()}")
+    if not text:
+        raise ServerFailure(f"no service for backend {name} runs: MEERKAT_BACKEND_{name.upper()} is not set")
+    return json.loads(text.replace("@UNIQUE@", f"{os.getpid():x}_{random.getrandbits(40):x}"))
+
+
 # ---- the server
 
 def end_with_parent():
@@ -178,6 +187,10 @@ class Server:
         if sqlite:
             tree = merged(tree, {"backends": {"memory": None, "sqlite": {"path": f"{self.folder}/data.db"}},
                                  "storage": {"default": "sqlite"}})
+        backend = os.environ.get("MEERKAT_TEST_BACKEND")
+        if backend:
+            tree = merged(tree, {"storage": {"default": backend}})
+            tree["backends"] = {backend: service_backend(backend)}
         self.config = copy.deepcopy(tree)
         self.configure(config)
         if start:

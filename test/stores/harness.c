@@ -81,6 +81,21 @@ void harness_set_options(char **opts, int count) {
     option_count = count;
 }
 
+int harness_env_options(const char *name, char **opts, int max) {
+    const char *words = getenv(name);
+    int count = 0;
+    if (!words) {
+        printf("1..0 # SKIP %s is not set: no such service runs\n", name);
+        exit(77);
+    }
+    char *copy = xstrdup(words), *rest = copy;
+    for (char *word; (word = strsep(&rest, " ")) != NULL && count < max;)
+        if (*word)
+            opts[count++] = xstrdup(word);
+    free(copy);
+    return count;
+}
+
 void harness_unload(void) {
     load_err_free(&err);
     /* Not closed: leak checkers want to name what is in it. */
@@ -88,7 +103,7 @@ void harness_unload(void) {
 
 uint32_t harness_caps(void) {
     const struct mk_provide_decl *row = plugin.d.provides.items;
-    return backend_caps(row->ops, instance->bytes);
+    return instance ? backend_caps(row->ops, instance->bytes) : ((const struct mk_backend_ops *)row->ops)->caps;
 }
 
 const char *harness_option(const char *name) {
@@ -169,6 +184,7 @@ void harness_stop_backend(void) {
         plugin.d.stop(bytes);
     free(bytes);
     free(instance);
+    instance = NULL;
     store_clear();
     arena_free(&arena);
 }

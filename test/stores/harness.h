@@ -15,6 +15,11 @@ enum { WORKERS = 2, FIBERS = 160 };
 void harness_load(const char *so, char **options, int option_count);
 void harness_set_options(char **options, int option_count); /* of the next start */
 void harness_unload(void);
+/*
+ * The words of an environment variable that a service sets, copied to OPTIONS; how many.  Without it the program ends,
+ * and all it tests is skipped.
+ */
+int harness_env_options(const char *name, char **options, int max);
 /* Starts the backend, then workers; the other way round.  NULL or why not, until the next call. */
 const char *harness_start(const struct store_config *config);
 void harness_stop(void);

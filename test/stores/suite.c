@@ -103,27 +103,12 @@ static char *with_folder(const char *option) {
     return text.data;
 }
 
-/* Words of the environment, which a service's password may keep out of the list of processes. */
-static int add_words(char **options, int count, const char *name) {
-    const char *words = getenv(name);
-    if (!words) {
-        printf("1..0 # SKIP %s is not set: no such service runs\n", name);
-        exit(77);
-    }
-    char *copy = strdup(words), *rest = copy;
-    for (char *word; (word = strsep(&rest, " ")) != NULL && count < OPTIONS_MAX;)
-        if (*word)
-            options[count++] = with_folder(word);
-    free(copy);
-    return count;
-}
-
 static int read_options(char **args, int arg_count, char ***options) {
     int count = 0;
     *options = calloc(OPTIONS_MAX, sizeof **options);
     for (int i = 0; i < arg_count && count < OPTIONS_MAX; i++)
         if (args[i][0] == '$')
-            count = add_words(*options, count, args[i] + 1);
+            count += harness_env_options(args[i] + 1, *options + count, OPTIONS_MAX - count);
         else
             (*options)[count++] = with_folder(args[i]);
     return count;
