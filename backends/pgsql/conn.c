@@ -80,8 +80,10 @@ static bool wait_result(struct pg *p) {
         if (p->lost)
             break;
         int got = poll_until(p, (short)(POLLIN | (more ? POLLOUT : 0)), deadline);
-        if (got == 0 && now_ms() >= deadline)
+        if (got == 0 && now_ms() >= deadline) {
             lose(p, "no answer in time");
+            p->silent = true;
+        }
         if (got > 0)
             deadline = now_ms() + p->db->query_timeout;
         if (got && (got < 0 || got & ~POLLOUT) && !PQconsumeInput(p->c))
@@ -90,14 +92,14 @@ static bool wait_result(struct pg *p) {
     return false;
 }
 
+/* What the database says when it ends a session comes before the end itself: one look is not enough. */
 bool pg_alive(struct pg *p) {
-    if (!PQconsumeInput(p->c) || PQstatus(p->c) != CONNECTION_OK) {
-        lose(p, PQerrorMessage(p->c));
-        return false;
+    for (int i = 0; i < 3 && !p->lost; i++) {
+        bool good = PQconsumeInput(p->c);
+        (void)PQisBusy(p->c);
+        if (!good || PQstatus(p->c) != CONNECTION_OK)
+            lose(p, PQerrorMessage(p->c));
     }
-    (void)PQisBusy(p->c); /* reads what the database says by itself, when it ends the session */
-    if (PQstatus(p->c) != CONNECTION_OK)
-        lose(p, PQerrorMessage(p->c));
     return !p->lost;
 }
 
@@ -211,7 +213,7 @@ bool pg_pipeline(struct pg *p) {
 }
 
 bool pg_connect(struct pg *p, const char *name) {
-    p->lost = p->cache_lost = false;
+    p->lost = p->silent = p->cache_lost = false;
     p->state[0] = '\0';
     bool good = reach(p) && is_suitable(p);
     if (good) {

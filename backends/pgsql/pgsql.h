@@ -59,8 +59,8 @@ struct pg {
     uintptr_t names; /* of statements; none is used again */
     struct expected *expected;
     size_t first, last, expected_cap;
-    bool lost, cache_lost;
-    char state[6]; /* SQLSTATE of the last failure, "" if it has none */
+    bool lost, silent, cache_lost; /* silent: lost because no answer came in time */
+    char state[6];                 /* SQLSTATE of the last failure, "" if it has none */
     struct sql_text why;
 };
 
@@ -113,6 +113,7 @@ struct thread {
     unsigned number;
     char name[48]; /* of the session */
     int64_t backoff;
+    _Atomic int64_t seen_ms; /* when its connection was last known to be good */
     /* Writers: the number of the last transaction, and commits of which nobody knows whether they happened. */
     int64_t transaction;
     struct job *unknown;
@@ -129,8 +130,9 @@ struct db {
     struct pool reads, writes;
     struct thread *threads;
     unsigned thread_count;
-    atomic_bool away;     /* said so in the log */
-    pthread_mutex_t lock; /* of what follows */
+    atomic_bool away;        /* said so in the log */
+    _Atomic int64_t lost_ms; /* when a connection was last lost */
+    pthread_mutex_t lock;    /* of what follows */
     pthread_cond_t ending_cond;
     bool ending;
     struct sql_table *tables; /* grows in front */
@@ -143,6 +145,7 @@ void *write_main(void *thread);
 /* Connects a thread's connection; writers also learn the fate of their last transaction.  False: pg.why. */
 bool thread_connect(struct thread *t);
 void thread_lost(struct thread *t); /* closes the connection, says so */
+void thread_good(struct thread *t); /* its connection has just worked */
 /* Waits a while before the next try to connect; false: the server stops. */
 bool thread_pause(struct thread *t);
 void fail_jobs(struct job *jobs, const char *why);

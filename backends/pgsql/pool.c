@@ -27,10 +27,20 @@ static void say_away(struct thread *t) {
         mk_log_from(t->db->inst, MK_ERROR, "the database is lost: %s; trying to connect again", pg_why(&t->pg));
 }
 
+/* Said when each connection is known to be good: one may be dead too, and nobody has looked yet. */
 static void say_back(struct db *db) {
-    unsigned up = atomic_load(&db->reads.up) + atomic_load(&db->writes.up);
-    if (up == db->thread_count && atomic_exchange(&db->away, false))
+    if (!atomic_load(&db->away))
+        return;
+    for (unsigned i = 0; i < db->thread_count; i++)
+        if (atomic_load(&db->threads[i].seen_ms) <= atomic_load(&db->lost_ms))
+            return;
+    if (atomic_exchange(&db->away, false))
         mk_log_from(db->inst, MK_NOTICE, "the database is back");
+}
+
+void thread_good(struct thread *t) {
+    atomic_store(&t->seen_ms, now_ms());
+    say_back(t->db);
 }
 
 /* What happened is answered; what did not stays for the writer to do again. */
@@ -60,7 +70,7 @@ bool thread_connect(struct thread *t) {
     t->backoff = 0;
     atomic_fetch_add(&t->pool->up, 1);
     mk_count_from(t->db->inst, M_CONNECTIONS, 1);
-    say_back(t->db);
+    thread_good(t);
     return true;
 }
 
@@ -69,6 +79,8 @@ void thread_lost(struct thread *t) {
     bool ended;
     pg_close(&t->pg);
     mk_count_from(t->db->inst, M_CONNECTIONS, -1);
+    atomic_store(&t->db->lost_ms, now_ms());
+    atomic_store(&t->seen_ms, 0);
     say_away(t);
     if (atomic_fetch_sub(&t->pool->up, 1) == 1)
         fail_jobs(jobs_take(&t->pool->jobs, 0, 1, &ended), pg_why(&t->pg));

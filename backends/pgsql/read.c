@@ -29,12 +29,16 @@ static int take_rows(struct job *job, const PGresult *res) {
     return r->kind == MK_R_GET && PQntuples(res) == 0 ? MK_E_NOTFOUND : MK_OK;
 }
 
-static void answer(struct thread *t, struct job *job, bool asked) {
+/* False if the connection is lost, and nothing answered. */
+static bool answer(struct thread *t, struct job *job, bool asked) {
     PGresult *res = NULL;
     int rc = MK_OK;
+    enum pg_code code = asked ? pg_next(&t->pg, &res) : PG_OK;
+    if (code == PG_LOST)
+        return false;
     if (!asked) {
         job->read->rows = mk_rows_new(job->op, job->read->coll);
-    } else if (pg_next(&t->pg, &res) == PG_OK) {
+    } else if (code == PG_OK) {
         rc = take_rows(job, res);
     } else {
         rc = MK_E_BACKEND;
@@ -43,22 +47,36 @@ static void answer(struct thread *t, struct job *job, bool asked) {
     }
     PQclear(res);
     mk_op_done_remote(job->op, rc);
+    return true;
 }
 
-static void run(struct thread *t, struct job *jobs) {
+/* Those that are left when the connection is lost. */
+static struct job *run(struct thread *t, struct job *jobs) {
     bool asked[AT_ONCE];
-    unsigned count = 0;
+    unsigned count = 0, i = 0;
     int64_t start = now_us();
     for (struct job *job = jobs; job; job = job->next)
         asked[count++] = send_read(&t->pg, job);
-    unsigned i = 0;
-    for (struct job *job = jobs, *next; job; job = next) {
-        next = job->next; /* the job is gone with its op */
-        answer(t, job, asked[i++]);
+    while (jobs) {
+        struct job *next = jobs->next; /* the job is gone with its op */
+        if (!answer(t, jobs, asked[i++]))
+            break;
+        jobs = next;
     }
     pg_finish(&t->pg);
     mk_count_from(t->db->inst, M_QUERIES, count);
     mk_count_from(t->db->inst, M_TIME, now_us() - start);
+    return jobs;
+}
+
+/* The connection may have been dead for long, and the database be there: reads try a new one, once. */
+static void run_again(struct thread *t, struct job *jobs) {
+    bool silent = t->pg.silent;
+    thread_lost(t);
+    if (!silent && thread_connect(t))
+        jobs = run(t, jobs);
+    mk_count_from(t->db->inst, M_ERRORS, jobs != NULL);
+    fail_jobs(jobs, pg_why(&t->pg));
 }
 
 void *read_main(void *arg) {
@@ -72,11 +90,12 @@ void *read_main(void *arg) {
         if (!t->pg.c)
             continue;
         struct job *jobs = jobs_take(&t->pool->jobs, AT_ONCE, IDLE_MS, &ended);
-        if (jobs)
-            run(t, jobs);
-        else
-            pg_alive(&t->pg);
-        if (t->pg.lost)
+        struct job *left = jobs ? run(t, jobs) : NULL;
+        if (left)
+            run_again(t, left);
+        else if (jobs || pg_alive(&t->pg))
+            thread_good(t);
+        if (t->pg.c && t->pg.lost)
             thread_lost(t);
     }
     return NULL;

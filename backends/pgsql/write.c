@@ -380,6 +380,8 @@ void *write_main(void *arg) {
         sweep_in_time(t, &next_sweep);
         if (t->pg.lost)
             thread_lost(t);
+        else
+            thread_good(t);
     }
     return NULL;
 }

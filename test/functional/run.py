@@ -20,7 +20,7 @@ import sys
 import time
 import traceback
 
-from server import Server, certificates
+from server import Server, Skip, certificates
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 TEST_TIMEOUT = int(os.environ.get("MEERKAT_TEST_LIMIT", "120"))
@@ -40,10 +40,11 @@ class Report:
     def __init__(self):
         self.count = self.failed = 0
 
-    def say(self, name, started, problem=None):
+    def say(self, name, started, problem=None, skip=None):
         self.count += 1
         self.failed += bool(problem)
-        print(f"{'not ok' if problem else 'ok'} {self.count} - {name} # {time.monotonic() - started:.2f} s")
+        note = f"SKIP {skip}" if skip else f"{time.monotonic() - started:.2f} s"
+        print(f"{'not ok' if problem else 'ok'} {self.count} - {name} # {note}")
         for line in (problem or "").splitlines():
             print("#   " + line)
         sys.stdout.flush()
@@ -81,20 +82,22 @@ class File:
         return self.server
 
     def run_one(self, name, function):
-        started, problem = time.monotonic(), None
+        started, problem, skip = time.monotonic(), None, None
         limit = getattr(self.module, "LIMIT", TEST_TIMEOUT)
         signal.alarm(limit)
         try:
             function(self.get_server()) if self.shared else function()
             if self.server and not self.server.alive():
                 raise AssertionError("the server is gone after the test")
+        except Skip as why:
+            skip = str(why)
         except Exception as error:
             signal.alarm(0)
             problem = explain(error, self.server)
         signal.alarm(0)
         if self.server:
             self.server.drop_clients()
-        self.report.say(f"{self.module.__name__}.{name}", started, problem)
+        self.report.say(f"{self.module.__name__}.{name}", started, problem, skip)
 
     def finish(self):
         """The end of the shared server is a test too."""

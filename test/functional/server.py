@@ -40,6 +40,10 @@ class ServerFailure(AssertionError):
     pass
 
 
+class Skip(Exception):
+    """This machine can't do what the test needs."""
+
+
 # ---- what a run needs once
 
 def certificate(folder, name, domains, ca=None, days=30):
@@ -158,9 +162,9 @@ def default_config(folder, ports):
     }
 
 
-def service_backend(name):
+def service_backend(name, env=os.environ):
     """Options of a backend whose service runs (test/services); names marked as unique are this call's own."""
-    text = os.environ.get(f"MEERKAT_BACKEND_{name.upper()}")
+    text = env.get(f"MEERKAT_BACKEND_{name.upper()}")
     if not text:
         raise ServerFailure(f"no service for backend {name} runs: MEERKAT_BACKEND_{name.upper()} is not set")
     return json.loads(text.replace("@UNIQUE@", f"{os.getpid():x}_{random.getrandbits(40):x}"))
@@ -227,13 +231,20 @@ class Server:
             self.config = merged(self.config, config)
         write_config(self.config_path, self.config)
 
-    def start(self):
+    def launch(self):
+        """In the thread that lives longest: with it the server ends."""
         self.runs += 1
         env = dict(os.environ, ASAN_OPTIONS="detect_leaks=1:abort_on_error=0:detect_stack_use_after_return=0:"
                    + os.environ.get("ASAN_OPTIONS", ""), UBSAN_OPTIONS="print_stacktrace=1")
         with open(self.log_path, "wb") as log:
             self.process = subprocess.Popen([DAEMON, "-c", self.config_path], stdout=log, stderr=log, env=env,
                                             preexec_fn=end_with_parent)
+
+    def start(self):
+        self.launch()
+        return self.wait_listening()
+
+    def wait_listening(self):
         deadline = time.monotonic() + START_TIMEOUT
         while not self.is_listening():
             if self.process.poll() is not None:
@@ -311,6 +322,14 @@ class Server:
                 return f.read()
         except FileNotFoundError:
             return "(no log)"
+
+    def wait_log(self, words, count=1):
+        """Until the log has WORDS, COUNT times."""
+        deadline = time.monotonic() + START_TIMEOUT
+        while self.log().count(words) < count:
+            if not self.alive() or time.monotonic() > deadline:
+                raise ServerFailure(f"the log does not say \"{words}\" {count} times:\n{self.tail()}")
+            time.sleep(0.02)
 
     def tail(self, lines=40):
         return "\n".join("  | " + line for line in self.log().splitlines()[-lines:])

@@ -167,6 +167,7 @@ def test_remove(server):
             error = x.take("stream:error")
             if child(error, "streams:not-authorized") is None:
                 fail(x, f"expected not-authorized, but got {show(error)}")
+        server.wait_log(f"{c.bare} removed itself")  # the one who asks the host is told before
         assert not can_login(server, c.user, "secret")
         server.ctl("users", "add", c.bare, "--password", "secret")
         again = server.client(user=c.user)

@@ -2,7 +2,7 @@
 # What the scripts of services share.  Each is `NAME.sh up|down DIR`: `up` starts the service in the foreground of
 # nothing, with everything it has in DIR, on a port of its own below those that the kernel hands out, and writes
 # DIR/env: lines NAME='VALUE' for a shell and for test/functional/server.py.  It installs what is missing and may end
-# with 77 if that can't be had.  `down` stops it; DIR stays.
+# with 77 if that can't be had.  `down` stops it; DIR stays, and `up` starts it again with all it had.
 #
 # Of a backend X the file has MEERKAT_BACKEND_X, its options as JSON, in which @UNIQUE@ stands for a name that each test
 # chooses anew, and MEERKAT_STORES_X, the same as OPTION=VALUE words.
@@ -70,7 +70,12 @@ spawn() {
     setsid "$@" >"$dir/$name.log" 2>&1 </dev/null &
     echo $! >"$dir/$name.pid"
 }
-alive() { [ -s "$dir/$1.pid" ] && kill -0 "$(cat "$dir/$1.pid")" 2>/dev/null; }
+# One that has ended and that nobody has waited for is not alive.
+alive() {
+    local pid
+    [ -s "$dir/$1.pid" ] && pid=$(cat "$dir/$1.pid") && [ -r "/proc/$pid/status" ] &&
+        ! grep -q '^State:.[ZX]' "/proc/$pid/status" 2>/dev/null
+}
 
 # await NAME COMMAND...: until it succeeds, while NAME lives.
 await() {
@@ -93,7 +98,7 @@ halt() {
     kill -CONT "$pid" 2>/dev/null || true
     kill "-${2:-TERM}" "$pid"
     for ((i = 0; i < 200; i++)); do
-        kill -0 "$pid" 2>/dev/null || return 0
+        alive "$1" || return 0
         sleep 0.1
     done
     kill -KILL "$pid" 2>/dev/null || true
@@ -127,7 +132,6 @@ main() {
     case $1 in
     up)
         chmod 755 "$dir"
-        rm -f "$dir/env"
         service_up
         ;;
     down) service_down ;;

@@ -34,11 +34,8 @@ CONF
 
 sql() { as postgres "$bin/psql" -qXAt -v ON_ERROR_STOP=1 -h "$dir/run" -p "$port" -U postgres "$@"; }
 
-service_up() {
-    local port bin options
-    need_packages postgresql postgresql-client openssl
-    bin=$(programs)
-    port=$(free_port)
+create() {
+    free_port >"$dir/port"
     certificates
     mkdir -p "$dir/data" "$dir/run"
     cp "$dir/tls/server.key" "$dir/server.key"
@@ -47,9 +44,11 @@ service_up() {
     own postgres: "$dir/data" "$dir/run" "$dir/server.key"
     as postgres "$bin/initdb" -D "$dir/data" -U postgres -E UTF8 --locale=C.UTF-8 --auth=trust --no-sync >"$dir/initdb.log" 2>&1 ||
         die "initdb: $(tail -3 "$dir/initdb.log")"
-    configure "$port"
-    spawn server postgres "$bin/postgres" -D "$dir/data"
-    await server "$bin/pg_isready" -q -h "$dir/run" -p "$port"
+    configure "$(cat "$dir/port")"
+}
+
+tell() {
+    local options
     sql -d postgres <<SQL
 CREATE ROLE meerkat LOGIN PASSWORD 'pg secret';
 CREATE DATABASE meerkat OWNER meerkat;
@@ -61,6 +60,18 @@ SQL
     put MEERKAT_PGSQL_DIR "$dir"
     put MEERKAT_PGSQL_PORT "$port"
     put MEERKAT_PGSQL_BIN "$bin"
+}
+
+service_up() {
+    local port bin
+    need_packages postgresql postgresql-client openssl
+    bin=$(programs)
+    [ -f "$dir/port" ] || create
+    port=$(cat "$dir/port")
+    alive server || rm -f "$dir/data/postmaster.pid" "$dir"/run/.s.PGSQL.* # of one that was killed
+    spawn server postgres "$bin/postgres" -D "$dir/data"
+    await server "$bin/pg_isready" -q -h "$dir/run" -p "$port"
+    [ -f "$dir/env" ] || tell
 }
 
 # INT is the fast shutdown; TERM would wait for clients to go.
