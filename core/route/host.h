@@ -26,11 +26,11 @@ struct plugin {
     const char *file;   /* the .so */
     unsigned number;    /* of all loaded */
     const unsigned
-        *metric_places;  /* of each row: its first place in worker->metrics; NULL before it is first enabled */
-    unsigned slot_base;  /* number of its first slot, see slots_get() */
-    unsigned timer_base; /* of its first timer, over all plugins */
+        *metric_places;     /* of each row: its first place in worker->metrics; NULL before it is first enabled */
+    unsigned slot_base;     /* number of its first slot, see slots_get() */
+    unsigned timer_base;    /* of its first timer, over all plugins */
     _Atomic int64_t *apart; /* what mk_count_from() counted, of each row; NULL if the plugin is not global */
-    _Atomic int level;   /* log level, from the configuration; mk_level */
+    _Atomic int level;      /* log level, from the configuration; mk_level */
 };
 
 /* A plugin at work for one host type (or for the process, if global). */

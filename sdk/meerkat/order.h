@@ -17,7 +17,7 @@ enum mk_order {
     MK_ORDER_ARCHIVE = 50,  /* before copies are made, so that they carry the stanza-id */
     MK_ORDER_CARBONS = 70,
     MK_ORDER_ARCHIVED = 75, /* user_send_message: copies are made, the stanza-id goes off again */
-    MK_ORDER_MARKERS = 90, /* the others have seen it: it may go no further */
+    MK_ORDER_MARKERS = 90,  /* the others have seen it: it may go no further */
 
     /* user_offline_message */
     MK_ORDER_OFFLINE_MARKERS = 70, /* the newest of them is enough */
