@@ -3,7 +3,8 @@
 # All tests:  test/run.sh [--no-build] [--list] [-j N] [WORD...]
 #
 # On a bare Debian or Ubuntu machine, as root or with sudo.  Installs what is missing, builds into build-test with
-# sanitizers (fuzzers into build-fuzz, what runs in several threads once more into build-tsan), runs everything, and ends with "N passed, N failed, N skipped".  WORDS choose
+# sanitizers (fuzzers into build-fuzz, what runs in several threads once more into build-tsan), starts the services that
+# tests need (test/services), runs everything, and ends with "N passed, N failed, N skipped".  WORDS choose
 # the tests that have one of them in their name.  MEERKAT_BUILD and MEERKAT_FUZZ_BUILD name other build folders,
 # MEERKAT_FUZZ_SECONDS how long each fuzzer runs.
 set -euo pipefail
@@ -29,7 +30,7 @@ while [ $# -gt 0 ]; do
     --no-build) build=false ;;
     --list) list=true ;;
     -j) jobs=$2 && shift ;;
-    -h | --help) sed -n '3,9s/^# \{0,1\}//p' "$0" && exit ;;
+    -h | --help) sed -n '3,10s/^# \{0,1\}//p' "$0" && exit ;;
     -*) echo "unknown option $1" >&2 && exit 2 ;;
     *) words+=("$1") ;;
     esac

@@ -26,17 +26,24 @@ need_packages() {
     is_root || sudo=sudo
     say "installing ${missing[*]}"
     # A package's own service must not start on its default port.
-    if [ ! -e /usr/sbin/policy-rc.d ]; then
-        printf '#!/bin/sh\nexit 101\n' | $sudo tee /usr/sbin/policy-rc.d >/dev/null
-        $sudo chmod 755 /usr/sbin/policy-rc.d
+    local policy=/usr/sbin/policy-rc.d ours=false failed=false
+    if [ ! -e $policy ]; then
+        ours=true
+        printf '#!/bin/sh\nexit 101\n' | $sudo tee $policy >/dev/null
+        $sudo chmod 755 $policy
     fi
-    local options=(-y -qq --no-install-recommends -o DPkg::Lock::Timeout=300)
-    $sudo env DEBIAN_FRONTEND=noninteractive apt-get install "${options[@]}" "${missing[@]}" >"$dir/apt.log" 2>&1 ||
-        { $sudo apt-get update -qq && $sudo env DEBIAN_FRONTEND=noninteractive apt-get install "${options[@]}" \
-            "${missing[@]}"; } >"$dir/apt.log" 2>&1 || {
-        tail -3 "$dir/apt.log" >&2
-        exit 77
-    }
+    apt_install "$sudo" "${missing[@]}" || { $sudo apt-get update -qq && apt_install "$sudo" "${missing[@]}"; } || failed=true
+    ! $ours || $sudo rm -f $policy
+    $failed || return 0
+    tail -3 "$dir/apt.log" >&2
+    exit 77
+}
+
+apt_install() { # SUDO PACKAGE...
+    local sudo=$1
+    shift
+    $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+        -o DPkg::Lock::Timeout=300 "$@" >"$dir/apt.log" 2>&1
 }
 
 # as USER COMMAND...: as that user if we are root, else as ourselves.  The process keeps its number.
