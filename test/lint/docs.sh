@@ -46,8 +46,8 @@ for manual in "$here"/plugins/*/*.md "$here"/backends/*/*.md; do
     settle "$manual" "$tmp/new"
     "$build/core/meerkatd" --plugin-dir "$dirs" --manual-row="$name" >>"$tmp/features"
 done
-/usr/bin/python3 "$here/test/lint/xeps.py" table <"$tmp/xeps" >"$tmp/table"
-/usr/bin/python3 "$here/test/lint/xeps.py" doap <"$tmp/xeps" >"$tmp/doap"
+/usr/bin/python3 "$here/test/xeps.py" table <"$tmp/xeps" >"$tmp/table"
+/usr/bin/python3 "$here/test/xeps.py" doap <"$tmp/xeps" >"$tmp/doap"
 between "$here/README.md" features "$tmp/features" >"$tmp/half"
 between "$tmp/half" xeps "$tmp/table" >"$tmp/new"
 settle "$here/README.md" "$tmp/new"
