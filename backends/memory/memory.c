@@ -104,12 +104,38 @@ static void commit(struct mk_op *op, struct mk_commit *commit) {
     mk_op_done(op, MK_OK);
 }
 
+static int all_rows(struct mk_op *op, struct mk_read *r, const struct rowset *t) {
+    uint32_t left = r->kind == MK_R_ALL ? r->limit : UINT32_MAX;
+    if (r->kind == MK_R_ALL)
+        r->rows = mk_rows_new(op, r->coll);
+    for (const struct row *row = rowset_behind(t, r->after); row && left; row = rowset_next(t, row)) {
+        if (row_expired(t, row, r->now))
+            continue;
+        if (r->kind == MK_R_COUNT_ALL) {
+            r->count++;
+        } else {
+            add_row(r, row);
+            left--;
+        }
+    }
+    return MK_OK;
+}
+
+static void sweep(struct mk_op *op, struct mk_read *r) {
+    const struct memory *me = mk_op_inst(op);
+    pthread_rwlock_rdlock(&me->store->lock);
+    int rc = all_rows(op, r, mk_coll_data(r->coll));
+    pthread_rwlock_unlock(&me->store->lock);
+    mk_op_done(op, rc);
+}
+
 static const struct mk_backend_ops ops = {
     .size = sizeof(struct mk_backend_ops),
     .caps = MK_CAP_TTL | MK_CAP_TEXT_SEARCH | MK_CAP_BATCH,
     .define = define,
     .read = read_rows,
     .commit = commit,
+    .sweep = sweep,
 };
 static const struct mk_provide_decl provides[] = {
     MK_PROVIDE(mk_backend, 1, 0, &ops, "Stores collections in memory; a restart loses them."),

@@ -201,6 +201,20 @@ struct row *rowset_find_like(const struct rowset *t, const struct mk_value *row)
     return rowset_find(t, key);
 }
 
+struct row *rowset_behind(const struct rowset *t, const struct mk_value *key) {
+    const struct order *o = &t->orders[0];
+    struct place place = { .order = o, .edge = key ? 1 : -1 };
+    if (key)
+        place_add(&place, key, t->key_count);
+    struct tree_node *node = tree_first(&o->tree, &place, compare_place);
+    return node ? row_at(o, node) : NULL;
+}
+
+struct row *rowset_next(const struct rowset *t, const struct row *row) {
+    struct tree_node *node = tree_next(&row->nodes[0]);
+    return node ? row_at(&t->orders[0], node) : NULL;
+}
+
 struct row *rowset_oldest(const struct rowset *t) {
     if (t->ttl_col < 0)
         return NULL;

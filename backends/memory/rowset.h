@@ -43,6 +43,9 @@ bool row_expired(const struct rowset *t, const struct row *row, int64_t now);
 struct row *rowset_find(const struct rowset *t, const struct mk_value *key);
 struct row *rowset_find_like(const struct rowset *t, const struct mk_value *row); /* with the key of these values */
 struct row *rowset_oldest(const struct rowset *t);                                /* by TTL; NULL if none expires */
+/* In the order of the key: the first row behind a key (NULL: of all), the one after ROW; NULL: no more. */
+struct row *rowset_behind(const struct rowset *t, const struct mk_value *key);
+struct row *rowset_next(const struct rowset *t, const struct row *row);
 void rowset_add(struct rowset *t, struct row *row);
 void rowset_remove(struct rowset *t, struct row *row);
 

@@ -129,12 +129,16 @@ static void look_at(void *arg, const char *const *fields) {
         l->how->drop(&l->drops[l->drop_count++], l->t, name);
 }
 
+void sql_part_mark(struct sql_text *s, const struct sql_part *part, const struct sql_parts_how *how) {
+    char mark[MARK_SIZE];
+    mark_of(mark, part);
+    how->mark(s, part, mark);
+}
+
 static int make_part(const struct sql_engine *e, void *conn, const struct sql_part *part,
                      const struct sql_parts_how *how) {
-    char mark[MARK_SIZE];
     struct sql_text s = { 0 };
-    mark_of(mark, part);
-    how->mark(&s, part, mark);
+    sql_part_mark(&s, part, how);
     int rc = e->run(conn, part->sql.s, NULL);
     if (!rc && s.len)
         rc = e->run(conn, s.s, NULL);

@@ -12,6 +12,7 @@ void sql_visible(struct sql_text *s, const struct sql_table *t);               /
 void sql_set_marks(struct sql_text *s, const struct sql_table *t);             /*  SET "c"=?, all but the key */
 void sql_insert_head(struct sql_text *s, const struct sql_table *t);           /* INSERT INTO "t"("a","b")VALUES */
 void sql_upsert_tail(struct sql_text *s, const struct sql_table *t);
+void sql_part_mark(struct sql_text *s, const struct sql_part *part, const struct sql_parts_how *how);
 bool sql_in_key(const struct sql_table *t, unsigned col);
 /* Whether an index of these columns may pass index_bytes. */
 bool sql_too_wide(const struct sql_table *t, const uint32_t *cols, uint32_t count);

@@ -213,6 +213,31 @@ bool sql_scan(struct sql_query *q, const struct sql_table *t, const struct mk_re
     return any;
 }
 
+static void behind_key(struct sql_query *q, const struct sql_table *t, const struct mk_value *after) {
+    bound(q, t, mk_coll_key(t->coll, 0).cols, t->key_count, after, ">");
+}
+
+void sql_all(struct sql_query *q, const struct sql_table *t, const struct mk_read *r) {
+    bool count = r->kind == MK_R_COUNT_ALL;
+    begin(q);
+    sql_add(&q->buf, "SELECT ");
+    if (count)
+        sql_add(&q->buf, "count(*)");
+    else
+        sql_cols(&q->buf, t);
+    sql_name(&q->buf, t->dialect, " FROM ", t->name);
+    sql_add(&q->buf, " WHERE 1=1");
+    if (!count && r->after)
+        behind_key(q, t, r->after);
+    is_visible(q, t, r->now);
+    if (!count) {
+        sql_add(&q->buf, " ORDER BY ");
+        sql_key_cols(&q->buf, t);
+        limit_scan(q, t, r->limit);
+    }
+    q->text = q->buf.s;
+}
+
 /* ---- writing -------------------------------------------------------------------------------------------------- */
 
 void sql_insert(struct sql_query *q, const struct sql_table *t, const struct mk_change *x) {

@@ -260,3 +260,37 @@ int sql_define(const struct sql_engine *e, void *conn, const struct sql_table *t
         rc = failed(&w);
     return rc;
 }
+
+/* ---- printing ------------------------------------------------------------------------------------------------- */
+
+static void print_parts(const struct sql_parts *parts, const struct sql_parts_how *how, struct mk_schema *out) {
+    for (unsigned i = 0; i < parts->count; i++) {
+        struct sql_text s = { 0 };
+        mk_schema_add(out, "%s;\n", parts->items[i].sql.s);
+        if (how)
+            sql_part_mark(&s, &parts->items[i], how);
+        if (s.len)
+            mk_schema_add(out, "%s;\n", s.s);
+        sql_free(&s);
+    }
+}
+
+/* Names are snake case and types are words: nothing in them needs quoting. */
+static void print_remembered(const struct sql_table *t, struct mk_schema *out) {
+    struct sql_text cols = { 0 };
+    for (unsigned i = 0; i < t->col_count; i++)
+        add_line(&cols, t, i);
+    mk_schema_add(out, "INSERT INTO meerkat_schema(name,version,cols)VALUES('%s',%u,'%s');\n", t->name,
+                  mk_coll_decl(t->coll)->version, cols.s);
+    sql_free(&cols);
+}
+
+void sql_print(const struct sql_engine *e, const struct sql_table *t, const struct sql_parts *parts,
+               const struct sql_parts_how *how, struct mk_schema *out) {
+    struct sql_text s = { 0 };
+    sql_create(&s, t, "");
+    mk_schema_add(out, "%s;\n%s;\n", e->schema_table, s.s);
+    sql_free(&s);
+    print_parts(parts, how, out);
+    print_remembered(t, out);
+}

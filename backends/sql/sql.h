@@ -163,6 +163,8 @@ bool sql_words(struct sql_text *out, const char *search, const char *before, con
 void sql_get(struct sql_query *q, const struct sql_table *t, const struct mk_value *key, int64_t now);
 /* Of MK_R_SCAN and MK_R_COUNT, which gives one number.  False: the search has no word, so nothing is found. */
 bool sql_scan(struct sql_query *q, const struct sql_table *t, const struct mk_read *r);
+/* Of MK_R_ALL, in the order of the key, and MK_R_COUNT_ALL: what the backend's sweep() answers. */
+void sql_all(struct sql_query *q, const struct sql_table *t, const struct mk_read *r);
 
 /*
  * Changes.  "Changed" is the number of rows that the engine says it changed.
@@ -281,5 +283,9 @@ struct sql_parts_how {
 };
 int sql_parts_sync(const struct sql_engine *e, void *conn, const struct sql_table *t, const struct sql_parts *wanted,
                    const struct sql_parts_how *how);
+
+/* The backend's schema(): what sql_define() runs in an empty database, with marks of the parts if HOW is not NULL. */
+void sql_print(const struct sql_engine *e, const struct sql_table *t, const struct sql_parts *parts,
+               const struct sql_parts_how *how, struct mk_schema *out);
 
 #endif

@@ -59,7 +59,7 @@ static void want_search_triggers(struct sql_parts *p, const struct sql_table *t)
     sql_add(&part->sql, "END");
 }
 
-static void parts_wanted(const struct sql_table *t, struct sql_parts *p) {
+void parts_wanted(const struct sql_table *t, struct sql_parts *p) {
     if (t->searchable) {
         want_search_table(p, t);
         want_search_triggers(p, t);

@@ -27,10 +27,11 @@ static int collect(struct conn *c, struct mk_op *op, struct mk_read *r, const st
     int rc = conn_prepare(c, &c->query, &stmt);
     if (rc != SQLITE_OK)
         return rc;
-    if (r->kind != MK_R_COUNT)
+    bool count = r->kind == MK_R_COUNT || r->kind == MK_R_COUNT_ALL;
+    if (!count)
         r->rows = mk_rows_new(op, r->coll);
     while ((rc = sqlite3_step(stmt)) == SQLITE_ROW)
-        if (r->kind == MK_R_COUNT)
+        if (count)
             r->count = sqlite3_column_int64(stmt, 0);
         else
             add_row(r, t, stmt);
@@ -41,6 +42,8 @@ static int collect(struct conn *c, struct mk_op *op, struct mk_read *r, const st
 static int read_rows(struct conn *c, struct mk_op *op, struct mk_read *r, const struct sql_table *t) {
     if (r->kind == MK_R_GET) {
         sql_get(&c->query, t, r->key, r->now);
+    } else if (r->kind == MK_R_ALL || r->kind == MK_R_COUNT_ALL) {
+        sql_all(&c->query, t, r);
     } else if (!sql_scan(&c->query, t, r)) {
         r->rows = mk_rows_new(op, r->coll);
         return SQLITE_DONE;

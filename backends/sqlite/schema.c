@@ -79,18 +79,26 @@ static int migrated(void *conn, const struct sql_table *t) {
     return rc;
 }
 
+static const struct sql_engine engine = {
+    .dialect = &sqlite_dialect,
+    .run = run,
+    .ask = ask,
+    .error = error,
+    .begin = begin,
+    .end = end,
+    .parts = parts,
+    .migrated = migrated,
+    .schema_table = "CREATE TABLE IF NOT EXISTS meerkat_schema(name TEXT PRIMARY KEY,version INTEGER NOT NULL,"
+                    "cols TEXT NOT NULL)",
+};
+
+void schema_print(const struct sql_table *t, struct mk_schema *out) {
+    struct sql_parts wanted = { .count = 0 };
+    parts_wanted(t, &wanted);
+    sql_print(&engine, t, &wanted, NULL, out);
+    sql_parts_free(&wanted);
+}
+
 int schema_define(struct conn *c, const struct sql_table *t, struct mk_err *err) {
-    static const struct sql_engine engine = {
-        .dialect = &sqlite_dialect,
-        .run = run,
-        .ask = ask,
-        .error = error,
-        .begin = begin,
-        .end = end,
-        .parts = parts,
-        .migrated = migrated,
-        .schema_table = "CREATE TABLE IF NOT EXISTS meerkat_schema(name TEXT PRIMARY KEY,version INTEGER NOT NULL,"
-                        "cols TEXT NOT NULL)",
-    };
     return sql_define(&engine, c, t, true, err);
 }

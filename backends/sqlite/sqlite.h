@@ -45,12 +45,15 @@ int conn_exec(struct conn *c, const char *sql); /* one that is used often, witho
 extern const struct sql_dialect sqlite_dialect;
 
 /* Indexes, the full-text table NAME___search and its triggers, as SQLite keeps their texts. */
+void parts_wanted(const struct sql_table *t, struct sql_parts *p);
 int parts_sync(struct conn *c, const struct sql_table *t);
 /* What a row has in the columns of the full-text table, the partition as a word first; ROW is "new." or the like. */
 void search_values(struct sql_text *s, const struct sql_table *t, const char *row);
 
 /* Makes or migrates what stores T. */
 int schema_define(struct conn *c, const struct sql_table *t, struct mk_err *err);
+/* What that runs in an empty database. */
+void schema_print(const struct sql_table *t, struct mk_schema *out);
 
 /* ---- threads -------------------------------------------------------------------------------------------------- */
 

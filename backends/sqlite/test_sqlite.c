@@ -136,6 +136,8 @@ static void reads_use_indexes(void) {
           "things__by_order (owner=? AND" },
         { "SELECT * FROM texts WHERE owner=? AND (id)>(?) AND (until IS NULL OR until>?) ORDER BY id DESC LIMIT 5",
           "sqlite_autoindex_texts_1 (owner=? AND id>?" },
+        { "SELECT * FROM things WHERE 1=1 AND (owner,id)>(?,?) ORDER BY owner,id LIMIT 5",
+          "PRIMARY KEY ((owner,id)>(?,?" },
         { "SELECT owner,id FROM things WHERE until<=? LIMIT 9", "things___ttl (until" },
     };
     if (!begin())
@@ -172,6 +174,29 @@ static void a_lost_index_is_made_anew(void) {
                     "things__by_order") != 0)
         check_failed(__FILE__, __LINE__, "%s", got);
     sql("DROP INDEX my_own");
+    end();
+}
+
+static void print_schema(const struct mk_coll *coll, struct mk_schema *out) {
+    ((const struct mk_backend_ops *)coll->service->svc.ops)->schema(coll->provider->bytes, coll, out);
+}
+
+/* What is printed, run by an administrator before the first start. */
+static void a_printed_schema_is_enough(void) {
+    struct mk_schema schema = { { 0 } };
+    char version[32];
+    if (!begin())
+        return;
+    print_schema(things, &schema);
+    print_schema(texts, &schema);
+    sql("DROP TABLE things; DROP TABLE texts; DROP TABLE texts___search; DROP TABLE meerkat_schema");
+    sql(schema.text.data);
+    buf_free(&schema.text);
+    snprintf(version, sizeof version, "%s", ask("PRAGMA schema_version"));
+    end();
+    if (!begin())
+        return;
+    NEED_TEXT(ask("PRAGMA schema_version"), version);
     end();
 }
 
@@ -346,6 +371,7 @@ int main(int argc, char **argv) {
         { "an_operator_can_query_it", 0, an_operator_can_query_it },
         { "reads_use_indexes", 0, reads_use_indexes },
         { "a_lost_index_is_made_anew", 0, a_lost_index_is_made_anew },
+        { "a_printed_schema_is_enough", 0, a_printed_schema_is_enough },
         { "what_can_not_be_opened_is_said", 0, what_can_not_be_opened_is_said },
         { "a_foreign_table_is_not_touched", 0, a_foreign_table_is_not_touched },
         { "a_locked_database_makes_writes_wait", 0, a_locked_database_makes_writes_wait },

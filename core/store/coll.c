@@ -10,7 +10,10 @@ enum { NAME_MAX_LEN = 48, COLS_MAX = 64, INDEXES_MAX = 16, KEY_COLS_MAX = 8 };
 /* All collections and the backends they are in; the main thread's alone. */
 static struct mk_coll **colls;
 static unsigned coll_count;
-static struct mk_backend **services;
+static struct service {
+    struct mk_backend backend;
+    struct mk_backend_ops ops; /* the plugin's, as far as it has them */
+} * *services;
 static unsigned service_count;
 
 /* ---- for backends --------------------------------------------------------------------------------------------- */
@@ -40,6 +43,13 @@ struct mk_coll_key mk_coll_key(const struct mk_coll *coll, unsigned index) {
 uint32_t mk_coll_caps(const struct mk_coll *coll) {
     const struct mk_backend_ops *ops = coll->service->svc.ops;
     return ops->caps;
+}
+
+void mk_schema_add(struct mk_schema *out, const char *fmt, ...) {
+    va_list args;
+    va_start(args, fmt);
+    buf_vprintf(&out->text, fmt, args);
+    va_end(args);
 }
 
 void mk_op_explain(struct mk_op *op, const char *fmt, ...) {
@@ -211,7 +221,7 @@ static void *copy_rows(const struct mk_table *table, size_t size) {
     return rows;
 }
 
-static void coll_free(struct mk_coll *coll) {
+void coll_free(struct mk_coll *coll) {
     for (unsigned i = 0; coll->keys && i <= coll->index_count; i++)
         free((void *)coll->keys[i].cols);
     free(coll->keys);
@@ -287,19 +297,20 @@ uint32_t backend_caps(const struct mk_backend_ops *ops, const void *inst) {
 
 static struct mk_backend *find_service(const struct instance *backend, unsigned *number, struct mk_err *err) {
     for (*number = 0; *number < service_count; ++*number)
-        if (services[*number]->svc.provider == backend)
-            return services[*number];
+        if (services[*number]->backend.svc.provider == backend)
+            return &services[*number]->backend;
     const struct mk_backend_ops *ops = find_ops(backend);
     if (!ops || ops->size < offsetof(struct mk_backend_ops, narrow) || !ops->define || !ops->read || !ops->commit) {
         mk_fail(err, MK_E_UNSUPPORTED, "%s is no storage backend.", backend->plugin->name);
         return NULL;
     }
-    struct mk_backend *service = xcalloc(1, sizeof *service);
-    service->svc.ops = ops;
-    service->svc.provider = (void *)backend;
-    services = xrealloc(services, (service_count + 1) * sizeof(struct mk_backend *));
+    struct service *service = xcalloc(1, sizeof *service);
+    memcpy(&service->ops, ops, ops->size < sizeof *ops ? ops->size : sizeof *ops);
+    service->backend.svc.ops = &service->ops;
+    service->backend.svc.provider = (void *)backend;
+    services = xrealloc(services, (service_count + 1) * sizeof(struct service *));
     services[service_count++] = service;
-    return service;
+    return &service->backend;
 }
 
 static int bind_backend(struct mk_coll *coll, const struct instance *backend, struct mk_err *err) {
@@ -367,6 +378,15 @@ struct mk_coll *store_define(const struct mk_coll_decl *decl, const struct insta
     colls = xrealloc(colls, (coll_count + 1) * sizeof(struct mk_coll *));
     colls[coll_count++] = coll;
     return coll;
+}
+
+struct mk_coll *coll_elsewhere(const struct mk_coll *coll, const struct instance *backend, struct mk_err *err) {
+    struct mk_coll *other = coll_new(coll->decl);
+    other->number = coll->number;
+    if (check_cols(other, err) == MK_OK && make_keys(other, err) == MK_OK && bind_backend(other, backend, err) == MK_OK)
+        return other;
+    coll_free(other);
+    return NULL;
 }
 
 void store_clear(void) {

@@ -182,8 +182,9 @@ static void tell_result(struct queue *q, struct change *ch) {
 
 static void start_read(struct wait *wait) {
     const struct mk_backend_ops *ops = wait->read->coll->service->svc.ops;
+    bool whole = wait->read->kind == MK_R_ALL || wait->read->kind == MK_R_COUNT_ALL;
     if (mk_op_live(wait->op))
-        ops->read(wait->op, wait->read);
+        (whole ? ops->sweep : ops->read)(wait->op, wait->read);
     else
         mk_op_done(wait->op, MK_E_TIMEOUT);
 }

@@ -28,6 +28,8 @@ static uint64_t last_write(struct queue *q, const struct mk_read *r) {
         partition = key_partition(coll, r->key);
         return queue_last_write(q, coll, &partition);
     }
+    if (r->kind == MK_R_ALL || r->kind == MK_R_COUNT_ALL)
+        return queue_last_write(q, coll, NULL);
     struct mk_coll_key key = coll->keys[r->scan->index];
     bool known = partition_hash(coll, key.cols, key.partition, r->scan->partition, &partition);
     return queue_last_write(q, coll, known ? &partition : NULL);
@@ -107,6 +109,43 @@ int mk_scan_count(struct mk_ctx *c, const struct mk_coll *coll, const struct mk_
     struct call *call;
     *out = 0;
     int rc = scan(c, coll, what, MK_R_COUNT, &call);
+    if (rc == MK_OK)
+        *out = call->read.count;
+    return rc;
+}
+
+/* ---- whole collections ---------------------------------------------------------------------------------------- */
+
+static bool can_sweep(const struct mk_coll *coll) {
+    const struct mk_backend_ops *ops = coll->service->svc.ops;
+    return ops->sweep != NULL;
+}
+
+int store_page(struct mk_ctx *c, const struct mk_coll *coll, const struct mk_value *after, uint32_t limit,
+               const struct mk_rows **out) {
+    *out = NULL;
+    if (!can_sweep(coll))
+        return MK_E_UNSUPPORTED;
+    struct mk_op *op = op_begin(c, coll->provider, "sweep");
+    struct call *call = call_new(op, coll, MK_R_ALL);
+    call->read.limit = limit;
+    if (after) {
+        char *at = arena_alloc(&op->arena, values_size(after, key_count(coll)));
+        call->read.after = values_copy(&at, after, key_count(coll));
+    }
+    int rc = run(c, op, call);
+    if (rc == MK_OK)
+        *out = call->read.rows;
+    return rc;
+}
+
+int store_count(struct mk_ctx *c, const struct mk_coll *coll, int64_t *out) {
+    *out = 0;
+    if (!can_sweep(coll))
+        return MK_E_UNSUPPORTED;
+    struct mk_op *op = op_begin(c, coll->provider, "count all");
+    struct call *call = call_new(op, coll, MK_R_COUNT_ALL);
+    int rc = run(c, op, call);
     if (rc == MK_OK)
         *out = call->read.count;
     return rc;

@@ -7,6 +7,7 @@
 #define STORE_STORE_H
 
 #include "route/host.h"
+#include "util/text.h"
 #include <meerkat/backend.h>
 
 struct mk_coll {
@@ -32,6 +33,26 @@ struct mk_coll *store_define(const struct mk_coll_decl *decl, const struct insta
 
 /* What a backend can do with the options in INST. */
 uint32_t backend_caps(const struct mk_backend_ops *ops, const void *inst);
+
+/*
+ * A handle for the declaration of COLL in another backend, to be freed with coll_free(): not defined there, nor known
+ * under its name, so that no feature stores in it.  NULL: ERR says why.
+ */
+struct mk_coll *coll_elsewhere(const struct mk_coll *coll, const struct instance *backend, struct mk_err *err);
+void coll_free(struct mk_coll *coll);
+
+/*
+ * The next LIMIT rows of the whole collection, behind the row with the key AFTER (NULL: from the beginning), in the
+ * backend's order; and the number of rows.  MK_E_UNSUPPORTED if the backend can't.
+ */
+MK_SUSPENDS MK_MUST_CHECK int store_page(struct mk_ctx *c, const struct mk_coll *coll, const struct mk_value *after,
+                                         uint32_t limit, const struct mk_rows **out);
+MK_SUSPENDS MK_MUST_CHECK int store_count(struct mk_ctx *c, const struct mk_coll *coll, int64_t *out);
+
+/* What a backend's schema() wrote; released with buf_free(). */
+struct mk_schema {
+    struct buf text;
+};
 
 /* Main thread: forgets all handles, when no worker uses one any more. */
 void store_clear(void);

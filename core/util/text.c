@@ -29,18 +29,23 @@ void buf_puts(struct buf *b, const char *text) {
     buf_add(b, text, strlen(text));
 }
 
+void buf_vprintf(struct buf *b, const char *fmt, va_list args) {
+    va_list again;
+    va_copy(again, args);
+    int len = vsnprintf(NULL, 0, fmt, args);
+    if (len > 0) {
+        buf_room(b, (size_t)len);
+        vsnprintf(b->data + b->len, (size_t)len + 1, fmt, again);
+        b->len += (size_t)len;
+    }
+    va_end(again);
+}
+
 void buf_printf(struct buf *b, const char *fmt, ...) {
     va_list args;
     va_start(args, fmt);
-    int len = vsnprintf(NULL, 0, fmt, args);
+    buf_vprintf(b, fmt, args);
     va_end(args);
-    if (len <= 0)
-        return;
-    buf_room(b, (size_t)len);
-    va_start(args, fmt);
-    vsnprintf(b->data + b->len, (size_t)len + 1, fmt, args);
-    va_end(args);
-    b->len += (size_t)len;
 }
 
 void buf_free(struct buf *b) {

@@ -28,7 +28,8 @@ struct mk_coll_key {
 };
 MK_EXPORT struct mk_coll_key mk_coll_key(const struct mk_coll *coll, unsigned index);
 
-enum mk_read_kind { MK_R_GET, MK_R_SCAN, MK_R_COUNT };
+/* The first three come to read(), the others to sweep(). */
+enum mk_read_kind { MK_R_GET, MK_R_SCAN, MK_R_COUNT, MK_R_ALL, MK_R_COUNT_ALL };
 
 /*
  * One read.  It and all it points to live until the op is done; values were checked against the columns.  The backend
@@ -43,6 +44,8 @@ struct mk_read {
     int64_t now;                /* microseconds since 1970 */
     struct mk_rows *rows;       /* result */
     int64_t count;              /* result */
+    const struct mk_value *after; /* MK_R_ALL: all key columns of a row, or NULL */
+    uint32_t limit, zero2;        /* MK_R_ALL: most rows, 1 to 10,000 */
 };
 
 enum mk_change_kind { MK_X_PUT, MK_X_PUT_IF, MK_X_ADD, MK_X_DEL, MK_X_DEL_RANGE };
@@ -77,6 +80,8 @@ struct mk_commit {
     uint64_t number; /* grows from commit to commit of a worker; one that is tried again keeps its number */
 };
 
+struct mk_schema;
+
 struct mk_backend_ops {
     uint32_t size, caps; /* MK_CAP_... */
     /*
@@ -88,6 +93,24 @@ struct mk_backend_ops {
     void (*commit)(struct mk_op *op, struct mk_commit *commit);
     /* Those of .caps that the instance has with its options; NULL: all.  In any thread, before start() too; pure. */
     uint32_t (*narrow)(const void *inst);
+
+    /* What follows may be NULL: operators then go without it. */
+
+    /*
+     * Whole collections, for counting and copying them; starts and completes as read() does, with the same codes.
+     * MK_R_ALL: the next LIMIT rows behind the row with the key AFTER, which need not exist any more; NULL begins.
+     * Fewer than LIMIT rows, or none, end it.  Any order of all rows will do that stays the same while they do, such as
+     * that of the key, partition first: a row that is there all the time comes exactly once.  MK_R_COUNT_ALL: how many
+     * there are, exactly.  Neither sees rows whose TTL column has passed NOW.
+     */
+    void (*sweep)(struct mk_op *op, struct mk_read *read);
+    /*
+     * Writes with mk_schema_add() what define() would run for COLL in an empty database: complete statements that an
+     * administrator can run there, each with its end, one a line.  define() then finds its work done.  Any thread;
+     * must not block, and so can't ask the database.  COLL may be stored elsewhere: mk_coll_data() is NULL.  NULL if
+     * the backend needs no preparation.
+     */
+    void (*schema)(const void *inst, const struct mk_coll *coll, struct mk_schema *out);
 };
 struct mk_backend {
     struct mk_svc svc;
@@ -95,6 +118,8 @@ struct mk_backend {
 
 /* Says in one phrase why the op is about to be done with MK_E_BACKEND, for the log.  On the thread that completes it. */
 MK_EXPORT void mk_op_explain(struct mk_op *op, const char *fmt, ...) MK_PRINTF(2);
+
+MK_EXPORT void mk_schema_add(struct mk_schema *out, const char *fmt, ...) MK_PRINTF(2);
 
 /* Result rows in the op's memory: a new set, a row, its values in column order (copied; a JID may be given as text). */
 MK_EXPORT struct mk_rows *mk_rows_new(struct mk_op *op, const struct mk_coll *coll);

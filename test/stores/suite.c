@@ -121,12 +121,13 @@ static struct test *all_tests(size_t *count) {
     } parts[] = { { row_tests, row_test_count },
                   { scan_tests, scan_test_count },
                   { queue_tests, queue_test_count },
+                  { whole_tests, whole_test_count },
                   { life_tests, life_test_count } };
     *count = 0;
-    for (int i = 0; i < 4; i++)
+    for (int i = 0; i < 5; i++)
         *count += parts[i].count;
     struct test *all = calloc(*count, sizeof *all), *at = all;
-    for (int i = 0; i < 4; i++)
+    for (int i = 0; i < 5; i++)
         for (size_t j = 0; j < parts[i].count; j++)
             *at++ = parts[i].tests[j];
     return all;

@@ -22,8 +22,8 @@ extern char run_id[16]; /* differs from run to run: a database may have rows of 
 
 void suite_define(void); /* again after each start */
 
-extern const struct test row_tests[], scan_tests[], queue_tests[], life_tests[];
-extern const size_t row_test_count, scan_test_count, queue_test_count, life_test_count;
+extern const struct test row_tests[], scan_tests[], queue_tests[], whole_tests[], life_tests[];
+extern const size_t row_test_count, scan_test_count, queue_test_count, whole_test_count, life_test_count;
 #define TEST(f, caps)                                                                                                  \
     { #f, (caps), f }
 
