@@ -306,6 +306,7 @@ static void ask_rest(struct worker *w, void *arg) {
 
 static void end_streams(struct worker *w, void *arg) {
     (void)arg;
+    store_stopping(w);
     stream_shutdown(w);
     entities_shutdown(w);
 }
@@ -354,7 +355,11 @@ static bool start(struct conf_errors *e) {
         return !e->count;
     yield_chaos = s->yield_chaos;
     store_setup(&s->store);
-    return load_start(e);
+    if (!load_start(e))
+        return false;
+    if (!store_journal_open(&s->journal, why, sizeof why))
+        conf_error(e, NULL, "%s", why);
+    return !e->count;
 }
 
 static void start_listeners(void) {
@@ -413,6 +418,7 @@ static void stop(void) {
     main_setup(NULL);
     workers_free();
     load_free();
+    store_journal_close();
     store_clear();
     tls_teardown();
     stream_teardown();

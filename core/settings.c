@@ -108,7 +108,7 @@ static const struct mk_opt_decl limit_rows[] = {
                "Rows of one worker that wait to be written; past it stanzas are refused with resource-constraint."),
     MK_OPT_INT(struct limits, store_commit, "256", 1, 100000, 0, "Most rows of one commit."),
     MK_OPT_DURATION(struct limits, store_retry, "100", 10, 30000, 0,
-                    "Time before a commit that failed is tried again; it doubles up to 30 s."),
+                    "Time before a commit that failed is tried again; it doubles up to 5 s."),
 };
 
 static const struct mk_opt_decl tls_rows[] = {
@@ -124,6 +124,21 @@ static const struct mk_opt_decl control_rows[] = {
                 "Group whose members may use it, beside root and the server's user."),
 };
 
+static const struct mk_opt_decl journal_rows[] = {
+    MK_OPT_TEXT(
+        struct journal_config, folder, MEERKAT_STATE_DIR "/journal", 0,
+        "Where writes wait while their database is away, on a local disk. It is made if it does not exist. What a "
+        "server that ended left there is stored when it starts again."),
+    MK_OPT_SIZE(struct journal_config, size, "1G", 0, INT64_MAX, 0,
+                "Bytes that may wait there for one backend; past it stanzas are refused with resource-constraint. 0 "
+                "switches the journal off: writes wait in memory alone."),
+    MK_OPT_INT(struct journal_config, share, "50", 0, 100, 0,
+               "Percent of limits.store_queue that may wait in memory before the journal is used."),
+    MK_OPT_DURATION(struct journal_config, after, "5s", 0, 3600000, 0,
+                    "Time that a database fails before it counts as away: then all that nobody waits for goes to the "
+                    "journal and is acknowledged, and requests that need the database fail at once."),
+};
+
 static const struct section {
     const char *name, *about;
     struct mk_table rows;
@@ -134,6 +149,7 @@ static const struct section {
     { "limits", "What clients and the server itself may use.", MK_TABLE(limit_rows) },
     { "tls", "Encryption. Certificates belong to hosts.", MK_TABLE(tls_rows) },
     { "control", "The socket of meerkatctl.", MK_TABLE(control_rows) },
+    { "journal", "Writes that wait for a database.", MK_TABLE(journal_rows) },
 };
 
 void settings_manual(struct buf *out) {
@@ -174,7 +190,7 @@ static void read_listeners(struct arena *arena, struct conf_node *root, struct s
 /* The top level is read by rows one at a time: its other members are groups of others. */
 static void read_top(struct arena *arena, struct conf_node *root, struct top *top, struct conf_errors *e) {
     static const char *const others[] = { "listeners",  "log",     "limits",   "tls",     "control", "hosts",
-                                          "host_types", "plugins", "backends", "storage", NULL };
+                                          "host_types", "plugins", "backends", "storage", "journal", NULL };
     conf_fill(arena, "the configuration", root, &sections[0].rows, others, top, e);
 }
 
@@ -212,6 +228,7 @@ void settings_read(struct arena *arena, struct conf_node *root, struct settings 
     read_group(arena, root, 3, &limits, e);
     read_group(arena, root, 4, &tls, e);
     read_group(arena, root, 5, &s->control, e);
+    read_group(arena, root, 6, &s->journal, e);
     s->workers = top.workers;
     s->offload_threads = top.offload_threads;
     s->pid_file = top.pid_file;

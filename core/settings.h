@@ -7,6 +7,7 @@
 #include "conf/conf.h"
 #include "net/listener.h"
 #include "sasl/sasl.h"
+#include "store/journal.h"
 #include "store/store.h"
 #include "stream/stream.h"
 #include "util/log.h"
@@ -22,6 +23,7 @@ struct settings {
     struct stream_config stream;
     struct throttle_config throttle;
     struct store_config store;
+    struct journal_config journal;
     int64_t mailbox, turn_deadline, sessions, fibers, stop_ms;
     const char *tls_priorities;
     bool yield_chaos;

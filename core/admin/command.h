@@ -161,6 +161,10 @@ COMMAND(hooks);
 COMMAND(fibers);
 COMMAND(metrics);
 COMMAND(log_level);
+COMMAND(storage_status);
+COMMAND(storage_list);
+COMMAND(storage_count);
+COMMAND(schema);
 COMMAND(reload);
 COMMAND(stop);
 

@@ -243,6 +243,14 @@ bool load_reload(const struct conf_node *root, struct conf_errors *e, struct buf
     return true;
 }
 
+const struct instance *load_backend(const char *name, size_t len) {
+    for (const struct unit *u = load.units; u; u = u->next)
+        if (u->started && !u->inst.type_name && strlen(u->inst.name) == len && memcmp(u->inst.name, name, len) == 0 &&
+            provide_find(&u->module->plugin, "mk_backend", 1, NULL))
+            return &u->inst;
+    return NULL;
+}
+
 /* ---- the end ----------------------------------------------------------------------------------------------------- */
 
 void load_stop(void) {

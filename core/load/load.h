@@ -71,6 +71,9 @@ bool load_reload(const struct conf_node *root, struct conf_errors *e, struct buf
 void load_stop(void);
 void load_free(void);
 
+/* Main thread: the backend of this name, used or not; NULL if none has started. */
+const struct instance *load_backend(const char *name, size_t len);
+
 /* Places in worker->metrics, and numbers of timers, that are taken: both grow with a reload. */
 unsigned load_metric_limit(void);
 unsigned load_timer_limit(void);

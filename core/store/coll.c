@@ -7,14 +7,12 @@
 
 enum { NAME_MAX_LEN = 48, COLS_MAX = 64, INDEXES_MAX = 16, KEY_COLS_MAX = 8 };
 
-/* All collections and the backends they are in; the main thread's alone. */
-static struct mk_coll **colls;
-static unsigned coll_count;
-static struct service {
-    struct mk_backend backend;
-    struct mk_backend_ops ops; /* the plugin's, as far as it has them */
-} * *services;
-static unsigned service_count;
+enum { COLLS_MAX_ALL = 4096, SERVICES_MAX = 256 };
+
+/* All collections and the backends they are in.  The main thread adds to them; all may read. */
+static struct mk_coll *colls[COLLS_MAX_ALL];
+static struct service *services[SERVICES_MAX];
+static atomic_uint coll_count, service_count;
 
 /* ---- for backends --------------------------------------------------------------------------------------------- */
 
@@ -279,7 +277,7 @@ static bool same_decl(const struct mk_coll *a, const struct mk_coll *b) {
 
 /* ---- backends ------------------------------------------------------------------------------------------------- */
 
-static const struct mk_backend_ops *find_ops(const struct instance *backend) {
+const struct mk_backend_ops *store_ops(const struct instance *backend) {
     const struct mk_table *provides = &backend->plugin->d.provides;
     for (uint32_t i = 0; i < provides->count; i++) {
         const struct mk_provide_decl *row =
@@ -299,17 +297,22 @@ static struct mk_backend *find_service(const struct instance *backend, unsigned 
     for (*number = 0; *number < service_count; ++*number)
         if (services[*number]->backend.svc.provider == backend)
             return &services[*number]->backend;
-    const struct mk_backend_ops *ops = find_ops(backend);
+    const struct mk_backend_ops *ops = store_ops(backend);
     if (!ops || ops->size < offsetof(struct mk_backend_ops, narrow) || !ops->define || !ops->read || !ops->commit) {
         mk_fail(err, MK_E_UNSUPPORTED, "%s is no storage backend.", backend->plugin->name);
+        return NULL;
+    }
+    if (service_count == SERVICES_MAX) {
+        mk_fail(err, MK_E_LIMIT, "There are more than %d storage backends.", SERVICES_MAX);
         return NULL;
     }
     struct service *service = xcalloc(1, sizeof *service);
     memcpy(&service->ops, ops, ops->size < sizeof *ops ? ops->size : sizeof *ops);
     service->backend.svc.ops = &service->ops;
     service->backend.svc.provider = (void *)backend;
-    services = xrealloc(services, (service_count + 1) * sizeof(struct service *));
-    services[service_count++] = service;
+    service->caps = backend_caps(&service->ops, backend->bytes);
+    services[service_count] = service;
+    atomic_fetch_add(&service_count, 1);
     return &service->backend;
 }
 
@@ -325,7 +328,7 @@ static int bind_backend(struct mk_coll *coll, const struct instance *backend, st
     if (!coll->service)
         return MK_E_UNSUPPORTED;
     coll->provider = backend;
-    uint32_t has = backend_caps(coll->service->svc.ops, backend->bytes);
+    uint32_t has = service_of(coll)->caps;
     for (size_t i = 0; i < sizeof caps / sizeof caps[0]; i++)
         if (coll->decl->need & ~has & caps[i].cap)
             return mk_fail(err, MK_E_UNSUPPORTED,
@@ -371,12 +374,14 @@ struct mk_coll *store_define(const struct mk_coll_decl *decl, const struct insta
             return known;
         }
     coll->number = coll_count;
-    if (define(coll, backend, err) != MK_OK) {
+    if (coll_count == COLLS_MAX_ALL)
+        mk_fail(err, MK_E_LIMIT, "There are more than %d collections.", COLLS_MAX_ALL);
+    if (coll_count == COLLS_MAX_ALL || define(coll, backend, err) != MK_OK) {
         coll_free(coll);
         return NULL;
     }
-    colls = xrealloc(colls, (coll_count + 1) * sizeof(struct mk_coll *));
-    colls[coll_count++] = coll;
+    colls[coll_count] = coll;
+    atomic_fetch_add(&coll_count, 1);
     return coll;
 }
 
@@ -389,14 +394,18 @@ struct mk_coll *coll_elsewhere(const struct mk_coll *coll, const struct instance
     return NULL;
 }
 
+const struct service *store_service(unsigned i) {
+    return i < service_count ? services[i] : NULL;
+}
+
+const struct mk_coll *store_coll(unsigned i) {
+    return i < coll_count ? colls[i] : NULL;
+}
+
 void store_clear(void) {
     for (unsigned i = 0; i < coll_count; i++)
         coll_free(colls[i]);
     for (unsigned i = 0; i < service_count; i++)
         free(services[i]);
-    free(colls);
-    free(services);
-    colls = NULL;
-    services = NULL;
     coll_count = service_count = 0;
 }

@@ -9,7 +9,7 @@
 #include <time.h>
 
 /* Bytes of the values that may wait: with few writes of 16 MiB each the count alone is no bound. */
-enum { QUEUE_BYTES_MAX = 64 << 20, RETRY_MAX_MS = 30000, FLUSH_ROUNDS = 8, LOST_SAY_MS = 10000 };
+enum { QUEUE_BYTES_MAX = 64 << 20, RETRY_MAX_MS = 5000, FLUSH_ROUNDS = 8, LOST_SAY_MS = 10000 };
 
 static struct store_config config = { .queue = 10000, .commit_rows = 256, .retry = 500 };
 
@@ -35,13 +35,13 @@ static void list_clear(struct change_list *l) {
     l->tail = &l->head;
 }
 
-static void list_push(struct change_list *l, struct change *ch) {
+void list_push(struct change_list *l, struct change *ch) {
     ch->next = NULL;
     *l->tail = ch;
     l->tail = &ch->next;
 }
 
-static struct change *list_take(struct change_list *l) {
+struct change *list_take(struct change_list *l) {
     struct change *ch = l->head;
     if (ch) {
         l->head = ch->next;
@@ -104,16 +104,24 @@ static struct pending *pending_add(struct queue *q, const struct pending *like) 
 }
 
 static void pending_done(struct queue *q, struct pending *p) {
-    if (--p->count)
+    if (!p || --p->count)
         return;
     table_remove(&q->pending, pending_hash(p), pending_same, p);
     free(p);
 }
 
-uint64_t queue_last_write(struct queue *q, const struct mk_coll *coll, const uint64_t *partition) {
+struct pending *queue_pending(struct queue *q, const struct mk_coll *coll, const uint64_t *partition) {
     struct pending like = { .coll = coll, .partition = partition ? *partition : 0, .whole = !partition };
-    const struct pending *p = table_find(&q->pending, pending_hash(&like), pending_same, &like);
+    return table_find(&q->pending, pending_hash(&like), pending_same, &like);
+}
+
+uint64_t queue_last_write(struct queue *q, const struct mk_coll *coll, const uint64_t *partition) {
+    const struct pending *p = queue_pending(q, coll, partition);
     return p ? p->last : 0;
+}
+
+bool queue_passes(const struct queue *q, int64_t percent) {
+    return q->count * 100ll > config.queue * percent || (int64_t)q->bytes * 100 > QUEUE_BYTES_MAX * percent;
 }
 
 bool queue_has_room(const struct queue *q, uint32_t count, size_t bytes) {
@@ -128,6 +136,8 @@ void queue_push(struct queue *q, struct change *ch) {
     ch->of_coll = pending_add(q, &all);
     q->count++;
     q->bytes += ch->bytes;
+    ch->spillable = ch->later && q->service->caps & MK_CAP_DURABLE && !(ch->x.coll->decl->flags & MK_COLL_TRANSIENT);
+    q->spill.spillable += ch->spillable;
     METRIC(q->worker, store_queue, 1);
     list_push(&q->queued, ch);
 }
@@ -160,7 +170,7 @@ static void report_lost(struct queue *q, const struct change *ch) {
     q->lost++;
     if (q->lost_said_ms && now - q->lost_said_ms < LOST_SAY_MS)
         return;
-    log_error("storage: %s refused %u writes, the last to %s: %s; they are lost", q->provider->plugin->name, q->lost,
+    log_error("storage: %s refused %u writes, the last to %s: %s; they are lost", q->provider->name, q->lost,
               ch->x.coll->decl->name, mk_strerror(rc));
     q->lost = 0;
     q->lost_said_ms = now;
@@ -169,8 +179,10 @@ static void report_lost(struct queue *q, const struct change *ch) {
 static void tell_result(struct queue *q, struct change *ch) {
     int rc = result_of(q, ch);
     report_lost(q, ch);
-    q->count--;
-    q->bytes -= ch->bytes;
+    if (!ch->replayed) {
+        q->count--;
+        q->bytes -= ch->bytes;
+    }
     mk_receipt_pay(ch->receipt);
     if (ch->op) {
         if (ch->number)
@@ -181,7 +193,7 @@ static void tell_result(struct queue *q, struct change *ch) {
 }
 
 static void start_read(struct wait *wait) {
-    const struct mk_backend_ops *ops = wait->read->coll->service->svc.ops;
+    const struct mk_backend_ops *ops = &service_of(wait->read->coll)->ops;
     bool whole = wait->read->kind == MK_R_ALL || wait->read->kind == MK_R_COUNT_ALL;
     if (mk_op_live(wait->op))
         (whole ? ops->sweep : ops->read)(wait->op, wait->read);
@@ -192,6 +204,8 @@ static void start_read(struct wait *wait) {
 static void start_reads(struct queue *q) {
     struct list ready, *link, *next;
     list_init(&ready);
+    if (atomic_load_explicit(&q->service->recovering, memory_order_acquire))
+        return;
     for (link = q->waits.next; link != &q->waits; link = next) {
         next = link->next;
         if (container_of(link, struct wait, link)->seq <= q->done_seq) {
@@ -215,8 +229,14 @@ static void drop_dead_waits(struct queue *q) {
 }
 
 void queue_read(struct queue *q, struct wait *wait) {
-    if (wait->seq <= q->done_seq) {
+    bool recovering = atomic_load_explicit(&q->service->recovering, memory_order_acquire);
+    if (wait->seq <= q->done_seq && !recovering) {
         start_read(wait);
+        return;
+    }
+    if (queue_is_away(q)) {
+        mk_op_explain(wait->op, "it waits for writes, and %s", q->why ? q->why : "the backend is away");
+        mk_op_done(wait->op, MK_E_BACKEND);
         return;
     }
     drop_dead_waits(q);
@@ -236,7 +256,7 @@ static void start_commit(struct queue *q) {
     q->ops->commit(q->op, &q->commit);
 }
 
-static void fly(struct queue *q, struct change *ch) {
+void queue_fly(struct queue *q, struct change *ch) {
     if (q->commit.count == q->cap) {
         q->cap = q->cap ? q->cap * 2 : 16;
         q->array = xrealloc(q->array, q->cap * sizeof(struct mk_change *));
@@ -245,27 +265,48 @@ static void fly(struct queue *q, struct change *ch) {
     list_push(&q->flying, ch);
 }
 
+static bool is_next(const struct change *ch) {
+    return ch && !ch->rows && !ch->spilling;
+}
+
 /* A batch is never cut in two. */
 static void fill_commit(struct queue *q) {
     uint32_t group = 0;
     q->commit.count = 0;
-    q->commit.number++;
-    while (q->queued.head && (q->commit.count < config.commit_rows || (group && q->queued.head->x.group == group))) {
+    while (is_next(q->queued.head) &&
+           (q->commit.count < config.commit_rows || (group && q->queued.head->x.group == group))) {
         struct change *ch = list_take(&q->queued);
         group = ch->x.group;
-        fly(q, ch);
+        q->spill.spillable -= ch->spillable;
+        queue_fly(q, ch);
     }
+}
+
+void queue_commit(struct queue *q) {
+    q->commit.number++;
+    start_commit(q);
 }
 
 static void try_again(struct timer *t) {
     start_commit(container_of(t, struct queue, retry));
 }
 
-static void commit_failed(struct queue *q, const struct mk_op *op) {
-    if (!q->commit_failing)
-        log_error("storage: %s can't commit: %s; it is tried again, writes wait", q->provider->plugin->name,
-                  op->outcome ? (const char *)op->outcome : mk_strerror(op->rc));
+bool queue_is_away(const struct queue *q) {
+    return q->commit_failing && worker_now_ms(q->worker) - q->failing_ms >= (uint64_t)spill_config.after;
+}
+
+static void remember_failure(struct queue *q, const struct mk_op *op) {
+    free(q->why);
+    q->why = xstrdup(op->outcome ? (const char *)op->outcome : mk_strerror(op->rc));
+    if (!q->commit_failing) {
+        q->failing_ms = worker_now_ms(q->worker);
+        log_error("storage: %s can't commit: %s; it is tried again, writes wait", q->provider->name, q->why);
+    }
     q->commit_failing = true;
+}
+
+static void commit_failed(struct queue *q, const struct mk_op *op) {
+    remember_failure(q, op);
     if (q->retry_ms == 0)
         q->retry_ms = config.retry;
     q->retry.fire = try_again;
@@ -275,13 +316,19 @@ static void commit_failed(struct queue *q, const struct mk_op *op) {
 
 static void commit_worked(struct queue *q) {
     if (q->commit_failing)
-        log_notice("storage: %s commits again", q->provider->plugin->name);
+        log_notice("storage: %s commits again", q->provider->name);
     q->commit_failing = false;
     q->retry_ms = 0;
+    uint64_t us = store_now_us() - q->started_us;
     METRIC(q->worker, store_commits, 1);
     METRIC(q->worker, store_writes, q->commit.count);
-    METRIC(q->worker, store_queue, -(int64_t)q->commit.count);
-    METRIC_OBSERVE(q->worker, store_commit_us, (int64_t)(store_now_us() - q->started_us));
+    METRIC_OBSERVE(q->worker, store_commit_us, (int64_t)us);
+    q->counts.commits++;
+    q->counts.writes += q->commit.count;
+    q->counts.commit_us += us;
+    if (!q->flying.head->replayed)
+        METRIC(q->worker, store_queue, -(int64_t)q->commit.count);
+    spill_committed(q);
     struct change *ch;
     while ((ch = list_take(&q->flying)) != NULL) {
         q->done_seq = ch->seq;
@@ -303,7 +350,7 @@ static void commit_done(struct mk_op *op) {
 }
 
 static bool can_start(const struct queue *q) {
-    return q->queued.head && !q->flying.head;
+    return !q->flying.head && spill_allows(q);
 }
 
 /*
@@ -314,9 +361,9 @@ void queue_run(struct queue *q) {
     if (q->running)
         return;
     q->running = true;
-    if (can_start(q)) {
+    if (can_start(q) && !spill_steps(q)) {
         fill_commit(q);
-        start_commit(q);
+        queue_commit(q);
     }
     struct change *ch;
     while ((ch = list_take(&q->finished)) != NULL)
@@ -330,6 +377,7 @@ void queue_run(struct queue *q) {
 static struct queue *queue_new(struct worker *w, const struct mk_coll *coll) {
     struct queue *q = xcalloc(1, sizeof *q);
     q->worker = w;
+    q->service = service_of(coll);
     q->commit.worker = w->index;
     q->provider = coll->provider;
     q->ops = coll->service->svc.ops;
@@ -337,6 +385,7 @@ static struct queue *queue_new(struct worker *w, const struct mk_coll *coll) {
     list_clear(&q->flying);
     list_clear(&q->finished);
     list_init(&q->waits);
+    spill_start(q);
     return q;
 }
 
@@ -354,6 +403,10 @@ struct queue *queue_of(struct worker *w, const struct mk_coll *coll) {
 
 int store_worker_start(struct worker *w) {
     w->store = xcalloc(1, sizeof(struct store_worker));
+    const struct service *service;
+    for (unsigned i = 0; w->index == 0 && (service = store_service(i)) != NULL; i++)
+        if (service->left)
+            queue_of(w, service->left_colls[0]);
     return 0;
 }
 
@@ -368,14 +421,46 @@ void store_flush(struct worker *w) {
                 more = true;
             }
     }
+    for (unsigned i = 0; i < s->count; i++)
+        if (s->queues[i])
+            spill_run(s->queues[i]);
+}
+
+void queues_run(struct worker *w, const struct service *service) {
+    struct store_worker *s = w->store;
+    for (unsigned i = 0; i < s->count; i++)
+        if (s->queues[i] && s->queues[i]->service == service)
+            queue_run(s->queues[i]);
 }
 
 bool store_idle(const struct worker *w) {
     const struct store_worker *s = w->store;
     for (unsigned i = 0; i < s->count; i++)
-        if (s->queues[i] && s->queues[i]->count)
+        if (s->queues[i] && (s->queues[i]->count > spill_safe(s->queues[i]) || s->queues[i]->spill.job))
             return false;
     return true;
+}
+
+void store_stopping(struct worker *w) {
+    struct store_worker *s = w->store;
+    for (unsigned i = 0; i < s->count; i++)
+        if (s->queues[i])
+            s->queues[i]->stopping = true;
+}
+
+struct store_status *store_status(struct worker *w, unsigned backend, struct arena *arena) {
+    struct store_worker *s = w->store;
+    const struct queue *q = backend < s->count ? s->queues[backend] : NULL;
+    if (!q)
+        return NULL;
+    struct store_status *status = arena_zalloc(arena, sizeof *status);
+    status->counts = q->counts;
+    status->queued = q->count;
+    status->failing = q->commit_failing;
+    status->away = queue_is_away(q);
+    status->failing_ms = q->commit_failing ? worker_now_ms(w) - q->failing_ms : 0;
+    status->why = q->why ? arena_strdup(arena, q->why) : NULL;
+    return status;
 }
 
 static void free_changes(struct queue *q, struct change_list *l) {
@@ -389,13 +474,19 @@ static void free_changes(struct queue *q, struct change_list *l) {
 
 /* Receipts of what was not stored stay unpaid: the sender must not take it for safe. */
 static void queue_free(struct queue *q) {
-    if (q->count)
-        log_error("storage: %u writes to %s were not stored before the stop", q->count, q->provider->plugin->name);
+    if (q->count > spill_safe(q))
+        log_error("storage: %u writes to %s were not stored before the stop", q->count - spill_safe(q),
+                  q->provider->name);
+    spill_free(q);
     wheel_stop(&q->retry);
     free_changes(q, &q->queued);
     free_changes(q, &q->flying);
+    uint32_t pos = 0;
+    for (void *pending; (pending = table_next(&q->pending, &pos)) != NULL;)
+        free(pending);
     table_free(&q->pending);
     free(q->array);
+    free(q->why);
     free(q);
 }
 
@@ -405,7 +496,7 @@ static void commit_done_late(struct mk_op *op) {
         commit_worked(q);
         struct change *ch;
         while ((ch = list_take(&q->finished)) != NULL) {
-            q->count--;
+            q->count -= !ch->replayed;
             change_free(ch);
         }
     }
@@ -416,6 +507,8 @@ void store_worker_stop(struct worker *w) {
     struct store_worker *s = w->store;
     for (unsigned i = 0; i < s->count; i++) {
         struct queue *q = s->queues[i];
+        if (q)
+            spill_stop(q);
         if (q && q->op)
             q->op->done = commit_done_late; /* the backend still reads the commit; it ends when its stop() does */
         else if (q)

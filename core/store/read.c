@@ -46,9 +46,9 @@ static void go(struct mk_op *op, void *args) {
 /* Once for an outage, not once a read. */
 static void report(struct queue *q, int rc, const char *why) {
     if (rc == MK_E_BACKEND && !q->read_failing)
-        log_error("storage: %s can't read: %s", q->provider->plugin->name, why ? why : mk_strerror(rc));
+        log_error("storage: %s can't read: %s", q->provider->name, why ? why : mk_strerror(rc));
     else if (rc != MK_E_BACKEND && q->read_failing && (rc == MK_OK || rc == MK_E_NOTFOUND))
-        log_notice("storage: %s reads again", q->provider->plugin->name);
+        log_notice("storage: %s reads again", q->provider->name);
     else
         return;
     q->read_failing = rc == MK_E_BACKEND;
@@ -61,8 +61,12 @@ MK_SUSPENDS static int run(struct mk_ctx *c, struct mk_op *op, struct call *call
     void *why = NULL;
     int rc = op_wait(c, op, go, call, &why);
     METRIC(w, store_reads, 1);
-    METRIC_OBSERVE(w, store_read_us, (int64_t)(store_now_us() - start));
-    report(queue_of(w, coll), rc, why);
+    struct queue *q = queue_of(w, coll);
+    uint64_t us = store_now_us() - start;
+    METRIC_OBSERVE(w, store_read_us, (int64_t)us);
+    q->counts.reads++;
+    q->counts.read_us += us;
+    report(q, rc, why);
     if (rc == MK_OK)
         rows_adopt(call->read.rows, &c->arena);
     return rc;

@@ -7,6 +7,7 @@
 #define STORE_STORE_H
 
 #include "route/host.h"
+#include "util/arena.h"
 #include "util/text.h"
 #include <meerkat/backend.h>
 
@@ -26,12 +27,14 @@ struct mk_coll {
 };
 
 struct worker;
+struct service;
 
 /* Main thread: makes the handle for a declaration, checks it, has the backend define it.  One a name: asked again with
  * the same declaration it gives the same.  NULL: ERR says why. */
 struct mk_coll *store_define(const struct mk_coll_decl *decl, const struct instance *backend, struct mk_err *err);
 
 /* What a backend can do with the options in INST. */
+const struct mk_backend_ops *store_ops(const struct instance *backend); /* NULL: it is none */
 uint32_t backend_caps(const struct mk_backend_ops *ops, const void *inst);
 
 /*
@@ -60,14 +63,42 @@ void store_clear(void);
 struct store_config {
     int64_t queue;       /* writes that may wait, a worker and backend */
     int64_t commit_rows; /* most rows of one commit */
-    int64_t retry;       /* ms before a failed commit is tried again, doubling to 30 s */
+    int64_t retry;       /* ms before a failed commit is tried again, doubling to 5 s */
 };
 void store_setup(const struct store_config *config); /* before the workers start; without it 10000, 256, 500 */
+
+/*
+ * Opens the journal (journal.h) and takes over what others left in it, when all collections are defined and no worker
+ * runs; closes it when no backend runs.  False: the server can't start, WHY has a sentence.
+ */
+struct journal_config;
+bool store_journal_open(const struct journal_config *config, char *why, size_t size);
+void store_journal_close(void);
 int store_worker_start(struct worker *w);
 void store_worker_stop(struct worker *w);
 /* Sends out what was written in this loop turn; in before_wait, ahead of what flushes connections: it pays receipts. */
 void store_flush(struct worker *w);
-/* True when no write waits on this worker: a clean stop waits for it. */
+/* True when no write waits on this worker but in the journal: a clean stop waits for it, after store_stopping(). */
 bool store_idle(const struct worker *w);
+void store_stopping(struct worker *w);
+
+/* ---- looking at it ------------------------------------------------------------------------------------------------ */
+
+struct queue_counts { /* of one worker */
+    uint64_t commits, writes, reads;
+    uint64_t commit_us, read_us; /* the sum of all */
+};
+struct store_status {
+    struct queue_counts counts;
+    uint32_t queued;
+    bool failing, away;
+    uint64_t failing_ms; /* for how long */
+    const char *why;     /* the last failure, or NULL */
+};
+/* Of the backend with this number, in ARENA; NULL if this worker never used it. */
+struct store_status *store_status(struct worker *w, unsigned backend, struct arena *arena);
+/* The I-th backend, the I-th collection; NULL past the last.  Any thread. */
+const struct service *store_service(unsigned i);
+const struct mk_coll *store_coll(unsigned i);
 
 #endif

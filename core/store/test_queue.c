@@ -48,7 +48,7 @@ static const struct mk_backend_ops fake_ops = { sizeof(struct mk_backend_ops), M
                                                 fake_commit };
 static const struct mk_provide_decl provides[] = { MK_PROVIDE(mk_backend, 1, 0, &fake_ops, "") };
 static struct plugin plugin = { .name = "fake", .d = { .provides = MK_TABLE(provides) } };
-static const struct instance backend = { .plugin = &plugin };
+static const struct instance backend = { .plugin = &plugin, .name = "fake" };
 
 static const struct mk_col_decl cols[] = {
     { "part", MK_C_TEXT, MK_COL_PARTITION, "" },

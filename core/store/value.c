@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "store/value.h"
+#include "store/queue.h"
 #include "util/text.h"
 #include <string.h>
 
@@ -55,8 +56,7 @@ int key_check(const struct mk_coll *coll, const struct mk_value *key) {
 }
 
 static int search_check(const struct mk_coll *coll, const struct mk_scan *s) {
-    const struct mk_backend_ops *ops = coll->service->svc.ops;
-    if (!(ops->caps & MK_CAP_TEXT_SEARCH))
+    if (!(service_of(coll)->caps & MK_CAP_TEXT_SEARCH))
         return MK_E_UNSUPPORTED;
     if (s->search_col >= coll->col_count || !(coll->cols[s->search_col].flags & MK_COL_TEXT_SEARCH))
         return MK_E_INVALID;

@@ -37,6 +37,10 @@ MK_SUSPENDS static int run(struct mk_ctx *c, struct change *first, uint32_t coun
     size_t bytes = 0;
     for (struct change *ch = first; ch; ch = ch->next)
         bytes += ch->bytes;
+    if (queue_is_away(call.queue)) {
+        free_all(first);
+        return MK_E_BACKEND;
+    }
     if (!queue_has_room(call.queue, count, bytes)) {
         free_all(first);
         return MK_E_BUSY;

@@ -148,7 +148,7 @@ def default_config(folder, ports):
     return {
         "workers": 2,
         "yield_chaos": os.environ.get("MEERKAT_TEST_CHAOS") == "1",
-        "plugin_dir": f"{BUILD}/plugins:{BUILD}/backends",
+        "plugin_dir": f"{BUILD}/plugins:{BUILD}/backends:{BUILD}/test/stores",
         "hosts": [host(DOMAIN), host(OTHER)],
         "host_types": {"default": {"plain_without_tls": False}},
         "listeners": [{"kind": "c2s", "address": "127.0.0.1", "port": ports["starttls"], "tls": "starttls"},
@@ -158,6 +158,7 @@ def default_config(folder, ports):
         "storage": {"default": "memory"},
         "limits": {"failed_login_delay": 0, "failed_logins": 1000000},
         "control": {"socket": f"{folder}/control"},
+        "journal": {"folder": f"{folder}/journal"},
         "log": {"level": "debug"},
     }
 

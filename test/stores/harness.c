@@ -173,6 +173,7 @@ const char *harness_start_backend(void) {
     }
     instance = xcalloc(1, sizeof *instance);
     instance->plugin = &plugin;
+    instance->name = plugin.name;
     instance->bytes = bytes;
     instance->started = true;
     return NULL;
