@@ -234,13 +234,23 @@ void queue_read(struct queue *q, struct wait *wait) {
         start_read(wait);
         return;
     }
-    if (queue_is_away(q)) {
-        mk_op_explain(wait->op, "it waits for writes, and %s", q->why ? q->why : "the backend is away");
-        mk_op_done(wait->op, MK_E_BACKEND);
-        return;
-    }
     drop_dead_waits(q);
     list_append(&q->waits, &wait->link);
+    if (queue_is_away(q))
+        queue_hurry(q);
+}
+
+/* Those who wait for writes while the backend is away wait for one attempt. */
+static void fail_waits(struct queue *q) {
+    struct list all, *link;
+    list_init(&all);
+    while ((link = list_pop(&q->waits)) != NULL)
+        list_append(&all, link);
+    while ((link = list_pop(&all)) != NULL) {
+        struct mk_op *op = container_of(link, struct wait, link)->op;
+        mk_op_explain(op, "it waits for writes, and they fail: %s", q->why);
+        mk_op_done(op, MK_E_BACKEND);
+    }
 }
 
 /* ---- commits -------------------------------------------------------------------------------------------------- */
@@ -291,6 +301,14 @@ static void try_again(struct timer *t) {
     start_commit(container_of(t, struct queue, retry));
 }
 
+void queue_hurry(struct queue *q) {
+    uint64_t since = (store_now_us() - q->started_us) / 1000;
+    if (!q->op && q->commit_failing && q->retry_ms > config.retry) {
+        q->retry_ms = config.retry;
+        worker_timer(q->worker, &q->retry, since < (uint64_t)config.retry ? (uint64_t)config.retry - since : 0);
+    }
+}
+
 bool queue_is_away(const struct queue *q) {
     return q->commit_failing && worker_now_ms(q->worker) - q->failing_ms >= (uint64_t)spill_config.after;
 }
@@ -310,6 +328,8 @@ static void commit_failed(struct queue *q, const struct mk_op *op) {
     if (q->retry_ms == 0)
         q->retry_ms = config.retry;
     q->retry.fire = try_again;
+    if (queue_is_away(q))
+        fail_waits(q);
     worker_timer(q->worker, &q->retry, (uint64_t)q->retry_ms);
     q->retry_ms = q->retry_ms * 2 > RETRY_MAX_MS ? RETRY_MAX_MS : q->retry_ms * 2;
 }

@@ -134,8 +134,10 @@ struct queue {
     uint64_t lost_said_ms;
 };
 
-/* Commits have failed for so long that nothing waits for the backend any more. */
+/* Commits have failed for so long that nobody waits for the backend any more, but reads for one more attempt. */
 bool queue_is_away(const struct queue *q);
+/* Somebody asks for a backend that is away: it is tried again soon. */
+void queue_hurry(struct queue *q);
 struct queue *queue_of(struct worker *w, const struct mk_coll *coll);
 
 /* A change with copies of VALUES (COUNT of them), of OLD and of SCAN, which may be NULL. */

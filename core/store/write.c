@@ -38,6 +38,7 @@ MK_SUSPENDS static int run(struct mk_ctx *c, struct change *first, uint32_t coun
     for (struct change *ch = first; ch; ch = ch->next)
         bytes += ch->bytes;
     if (queue_is_away(call.queue)) {
+        queue_hurry(call.queue);
         free_all(first);
         return MK_E_BACKEND;
     }
