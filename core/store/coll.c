@@ -39,8 +39,7 @@ struct mk_coll_key mk_coll_key(const struct mk_coll *coll, unsigned index) {
 }
 
 uint32_t mk_coll_caps(const struct mk_coll *coll) {
-    const struct mk_backend_ops *ops = coll->service->svc.ops;
-    return ops->caps;
+    return service_of(coll)->caps;
 }
 
 void mk_schema_add(struct mk_schema *out, const char *fmt, ...) {
