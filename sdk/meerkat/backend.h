@@ -39,11 +39,11 @@ enum mk_read_kind { MK_R_GET, MK_R_SCAN, MK_R_COUNT, MK_R_ALL, MK_R_COUNT_ALL };
 struct mk_read {
     uint32_t kind, zero;
     const struct mk_coll *coll;
-    const struct mk_value *key; /* get: all key columns */
-    const struct mk_scan *scan; /* scan and count */
-    int64_t now;                /* microseconds since 1970 */
-    struct mk_rows *rows;       /* result */
-    int64_t count;              /* result */
+    const struct mk_value *key;   /* get: all key columns */
+    const struct mk_scan *scan;   /* scan and count */
+    int64_t now;                  /* microseconds since 1970 */
+    struct mk_rows *rows;         /* result */
+    int64_t count;                /* result */
     const struct mk_value *after; /* MK_R_ALL: all key columns of a row, or NULL */
     uint32_t limit, zero2;        /* MK_R_ALL: most rows, 1 to 10,000 */
 };
