@@ -214,7 +214,7 @@ def test_its_bound():
                 count += 1
                 if count == 200:
                     break
-            assert server.log().count("is full: writes wait in memory") == 1
+            assert server.log().count("is full: writes wait in memory") in (1, 2), "once for each worker"
             assert os.path.getsize(server.journal()[0]) < 20000 + 4096
         assert refused is not None and got is not None
         alice.wait_acked()
