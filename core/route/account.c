@@ -89,6 +89,13 @@ int account_check(struct mk_ctx *c, struct account *a) {
     return a->exists == EXISTS_YES ? 0 : MK_E_NOTFOUND;
 }
 
+void account_load(struct mk_ctx *c, struct account *a) {
+    const struct host_type *t = a->entity.host->type;
+    struct mk_ev_account ev = { a->entity.jid };
+    if (a->loaded_for != t && !chain_run(c, MK_HOOK_account_loaded, &ev))
+        a->loaded_for = t;
+}
+
 void accounts_each(void (*fn)(struct account *a, void *arg), void *arg) {
     struct worker *w = this_worker;
     uint32_t pos = 0;

@@ -45,12 +45,22 @@ static void all_available(const struct account *a, struct targets *out) {
 
 static void deliver(struct mk_ctx *c, enum mk_hook hook, const struct mk_stanza *s, const struct mk_jid *to,
                     struct targets *t) {
-    struct mk_ev_stanza ev = { s, to, NULL, t->sessions, t->count, c->again };
+    struct mk_ev_stanza ev = {
+        .stanza = s, .to = to, .targets = t->sessions, .target_count = t->count, .again = c->again
+    };
     if (chain_run(c, hook, &ev))
         return;
     const struct mk_jid *other = to == mk_stanza_to(s) ? NULL : to;
-    for (uint32_t i = 0; i < t->count; i++)
+    for (uint32_t i = 0; i < t->count - ev.skipped; i++)
         session_deliver(c, t->sessions[i], ev.stanza, other);
+}
+
+/* The targets of an event lie in a struct targets of ours. */
+void mk_skip_target(struct mk_ev_stanza *ev, uint32_t i) {
+    struct mk_session **sessions = (struct mk_session **)ev->targets, *skipped = sessions[i];
+    uint32_t last = ev->target_count - ++ev->skipped;
+    sessions[i] = sessions[last];
+    sessions[last] = skipped;
 }
 
 /* ---- messages ---------------------------------------------------------------------------------------------------- */
@@ -96,7 +106,8 @@ MK_SUSPENDS static void receive_message(struct mk_ctx *c, struct account *a, con
             return;
         }
     }
-    struct mk_ev_stanza ev = { s, to, NULL, t.sessions, t.count, c->again };
+    struct mk_ev_stanza ev = { .stanza = s, .to = to, .targets = t.sessions, .again = c->again };
+    account_load(c, a);
     if (t.count) {
         deliver(c, MK_HOOK_user_receive_message, s, to, &t);
         return;
@@ -120,6 +131,7 @@ MK_SUSPENDS static void receive_presence(struct mk_ctx *c, struct account *a, co
         struct mk_ev_stanza ev = { .stanza = s, .to = to };
         if (!a->session_count && account_check(c, a) != 0)
             return;
+        account_load(c, a);
         chain_run(c, MK_HOOK_user_receive_subscription, &ev);
         return;
     }
@@ -130,11 +142,23 @@ MK_SUSPENDS static void receive_presence(struct mk_ctx *c, struct account *a, co
     } else {
         all_available(a, &t);
     }
-    if (t.count)
-        deliver(c, MK_HOOK_user_receive_presence, s, to, &t);
+    if (!t.count)
+        return;
+    account_load(c, a);
+    deliver(c, MK_HOOK_user_receive_presence, s, to, &t);
 }
 
 /* ---- iq ---------------------------------------------------------------------------------------------------------- */
+
+/* An iq of somebody else that a plugin is to answer for the account. */
+MK_SUSPENDS static bool is_filtered(struct mk_ctx *c, struct account *a, const struct mk_stanza *s,
+                                    const struct mk_jid *to) {
+    struct mk_ev_stanza ev = { .stanza = s, .to = to };
+    if (mk_jid_same_bare(mk_stanza_from(s), a->entity.jid))
+        return false;
+    account_load(c, a);
+    return chain_run(c, MK_HOOK_user_receive_iq, &ev);
+}
 
 MK_SUSPENDS static void receive_iq(struct mk_ctx *c, struct account *a, const struct mk_stanza *s,
                                    const struct mk_jid *to) {
@@ -143,6 +167,7 @@ MK_SUSPENDS static void receive_iq(struct mk_ctx *c, struct account *a, const st
     struct mk_session *exact = addressed(a, to);
     if (exact) {
         struct targets t = { { exact }, 1 };
+        account_load(c, a);
         deliver(c, MK_HOOK_user_receive_iq, s, to, &t);
         return;
     }
@@ -153,6 +178,8 @@ MK_SUSPENDS static void receive_iq(struct mk_ctx *c, struct account *a, const st
         entry = NULL;
     if (entry && !a->session_count && account_check(c, a) != 0)
         entry = NULL;
+    if (entry && is_filtered(c, a, s, to))
+        return;
     iq_handle(c, entry, s);
 }
 
@@ -184,11 +211,15 @@ static bool iq_suspends(const struct account *a, const struct mk_stanza *s, cons
     if (type != MK_TYPE_GET && type != MK_TYPE_SET)
         return false;
     const struct iq_entry *entry = iq_find(t, s, MK_TO_ACCOUNT);
-    return entry && (entry->row->mode == MK_SERIAL || (!a->session_count && a->exists == EXISTS_UNKNOWN));
+    return entry &&
+           (entry->row->mode == MK_SERIAL || (!a->session_count && a->exists == EXISTS_UNKNOWN) ||
+            (t->chains[MK_HOOK_user_receive_iq].suspends && !mk_jid_same_bare(mk_stanza_from(s), a->entity.jid)));
 }
 
 bool account_receive_suspends(const struct account *a, const struct mk_stanza *s, const struct mk_jid *to) {
     const struct chain *chains = a->entity.host->type->chains;
+    if (account_load_suspends(a))
+        return true;
     switch (mk_stanza_kind(s)) {
     case MK_MESSAGE: {
         if (addressed(a, to))

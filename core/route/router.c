@@ -286,7 +286,7 @@ static bool is_to_self(const struct account *a, const struct mk_stanza *s) {
 
 bool route_from_session_suspends(const struct account *a, const struct mk_stanza *s) {
     const struct host_type *t = a->entity.host->type;
-    if (t->chains[send_hook(s)].suspends)
+    if (t->chains[send_hook(s)].suspends || account_load_suspends(a))
         return true;
     if (!is_to_self(a, s))
         return false;
@@ -303,6 +303,7 @@ MK_SUSPENDS void route_from_session(struct mk_ctx *c, struct account *a, struct 
         refuse(c, stanza, "bad-request");
         return;
     }
+    account_load(c, a);
     if (chain_run(c, send_hook(stanza), &ev) || s->ended)
         return;
     /* A stanza to the sender's own bare JID is handled in the turn that is running. */

@@ -19,6 +19,7 @@ struct account {
     uint16_t stream_count; /* at home here, bound or not */
     uint8_t exists;        /* enum account_exists: what the providers said */
     bool removed;          /* no new session until it is created again */
+    const struct host_type *loaded_for; /* account_loaded ran with its plugins */
     /* slots follow */
 };
 enum account_exists { EXISTS_UNKNOWN, EXISTS_YES, EXISTS_NO };
@@ -55,6 +56,13 @@ static inline struct account *account_of(struct mk_entity *e) {
 }
 /* Whether a provider knows it; remembers the answer while the account is in memory.  0 or an mk_rc. */
 MK_SUSPENDS int account_check(struct mk_ctx *c, struct account *a);
+
+/* Runs account_loaded if it has to.  Before the chains that are about the account. */
+MK_SUSPENDS void account_load(struct mk_ctx *c, struct account *a);
+static inline bool account_load_suspends(const struct account *a) {
+    const struct host_type *t = a->entity.host->type;
+    return a->loaded_for != t && t->chains[MK_HOOK_account_loaded].suspends;
+}
 
 /* Frees it with its sessions, running no hook: when the worker ends. */
 void account_free(struct account *a);

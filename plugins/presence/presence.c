@@ -99,16 +99,30 @@ static const struct mk_stanza *last_of(struct mk_ctx *c, const struct session *x
     return NULL;
 }
 
+static const struct mk_stanza *unavailable(struct mk_ctx *c, struct mk_session *session) {
+    const struct mk_stanza *s;
+    struct mk_out *o = mk_new(c, MK_PRESENCE, MK_TYPE_UNAVAILABLE, NULL);
+    mk_from(o, mk_session_jid(session));
+    return mk_seal(o, &s) == MK_OK ? s : NULL;
+}
+
 /* ---- telling --------------------------------------------------------------------------------------------------------- */
 
-static void tell_contacts(struct mk_ctx *c, const struct people *p, const struct mk_stanza *s) {
+/* Presence S of SESSION to TO, unless somebody filters it. */
+static bool notify(struct mk_ctx *c, struct mk_session *session, const struct mk_stanza *s, const struct mk_jid *to) {
+    struct mk_ev_stanza ev = { .stanza = s, .to = to, .session = session };
+    if (mk_run_user_notify_presence(c, &ev))
+        return false;
+    mk_route(c, ev.stanza, to);
+    return true;
+}
+
+static void tell_contacts(struct mk_ctx *c, const struct people *p, struct mk_session *session,
+                          const struct mk_stanza *s) {
     int64_t told = 0;
-    for (uint32_t i = 0; i < p->count; i++) {
-        if (!(p->items[i]->state & MK_SUB_FROM))
-            continue;
-        mk_route(c, s, p->items[i]->jid);
-        told++;
-    }
+    for (uint32_t i = 0; i < p->count; i++)
+        if (p->items[i]->state & MK_SUB_FROM)
+            told += notify(c, session, s, p->items[i]->jid);
     mk_count(c, M_BROADCASTS, 1);
     mk_count(c, M_NOTIFICATIONS, told);
 }
@@ -131,10 +145,12 @@ MK_SUSPENDS static uint32_t state_of(struct mk_ctx *c, const struct mk_jid *jid)
 }
 
 /* Who got directed presence hears of the end too (RFC 6121, 4.6.3), unless the broadcast told it. */
-MK_SUSPENDS static void tell_directed(struct mk_ctx *c, struct session *x, bool broadcast, const struct mk_stanza *s) {
+MK_SUSPENDS static void tell_directed(struct mk_ctx *c, struct mk_session *session, bool broadcast,
+                                      const struct mk_stanza *s) {
+    struct session *x = slot(c, session);
     for (uint32_t i = 0; i < x->directed.count; i++)
         if (!broadcast || !(state_of(c, x->directed.jids[i]) & MK_SUB_FROM))
-            mk_route(c, s, x->directed.jids[i]);
+            notify(c, session, s, x->directed.jids[i]);
     directed_clear(&x->directed);
 }
 
@@ -172,7 +188,7 @@ MK_SUSPENDS static enum mk_flow announce(struct mk_ctx *c, const struct mk_ev_st
         return refuse(c, ev->stanza, "internal-server-error", NULL);
     mk_session_set_presence(ev->session, true, priority);
     forget_last(x);
-    tell_contacts(c, &people, ev->stanza);
+    tell_contacts(c, &people, ev->session, ev->stanza);
     tell_own(c, ev->stanza);
     if (initial) {
         show_own(c, ev->session);
@@ -194,8 +210,8 @@ MK_SUSPENDS static void withdraw(struct mk_ctx *c, struct mk_session *session, c
         tell_own(c, s);
     }
     if (broadcast)
-        tell_contacts(c, &people, s);
-    tell_directed(c, x, broadcast, s);
+        tell_contacts(c, &people, session, s);
+    tell_directed(c, session, broadcast, s);
 }
 
 /* ---- presence with `to` --------------------------------------------------------------------------------------------- */
@@ -236,10 +252,8 @@ static enum mk_flow on_sent(struct mk_ctx *c, struct mk_ev_stanza *ev) {
 }
 
 MK_SUSPENDS static enum mk_flow on_session_closed(struct mk_ctx *c, struct mk_ev_session *ev) {
-    const struct mk_stanza *s;
-    struct mk_out *o = mk_new(c, MK_PRESENCE, MK_TYPE_UNAVAILABLE, NULL);
-    mk_from(o, mk_session_jid(ev->session));
-    if (mk_seal(o, &s) == MK_OK)
+    const struct mk_stanza *s = unavailable(c, ev->session);
+    if (s)
         withdraw(c, ev->session, s);
     return MK_NEXT;
 }
@@ -280,8 +294,7 @@ MK_SUSPENDS static enum mk_flow on_probe(struct mk_ctx *c, struct mk_ev_stanza *
         const struct mk_stanza *last = state & MK_SUB_FROM || directed_has(&x->directed, from) ? last_of(c, x) : NULL;
         if (!last)
             continue;
-        mk_route(c, last, from);
-        answered = true;
+        answered |= notify(c, s, last, from);
     }
     if (!answered && state & MK_SUB_FROM)
         answer_unavailable(c, MK_TYPE_UNAVAILABLE, from);
@@ -297,13 +310,40 @@ static enum mk_flow on_contact_changed(struct mk_ctx *c, struct mk_ev_contact *e
         const struct mk_stanza *told = last_of(c, slot(c, s));
         if (!told)
             continue;
-        if (!now) {
-            struct mk_out *o = mk_new(c, MK_PRESENCE, MK_TYPE_UNAVAILABLE, NULL);
-            mk_from(o, mk_session_jid(s));
-            if (mk_seal(o, &told) != MK_OK)
-                continue;
-        }
-        mk_route(c, told, ev->contact);
+        if (now || (told = unavailable(c, s)) != NULL)
+            notify(c, s, told, ev->contact);
+    }
+    return MK_NEXT;
+}
+
+/* Of JID, whom presence of the session went to, or goes to now. */
+static void refilter(struct mk_ctx *c, const struct mk_ev_presence_filter *ev, const struct mk_stanza *last,
+                     const struct mk_jid *jid) {
+    struct mk_ev_stanza now = { .stanza = last, .to = jid, .session = ev->session };
+    bool was = ev->was_stopped(ev->arg, ev->session, jid), is = mk_run_user_notify_presence(c, &now);
+    const struct mk_stanza *end = !was && is ? unavailable(c, ev->session) : NULL;
+    if (end)
+        mk_route(c, end, jid);
+    else if (was && !is)
+        mk_route(c, now.stanza, jid);
+}
+
+MK_SUSPENDS static enum mk_flow on_filter_changed(struct mk_ctx *c, struct mk_ev_presence_filter *ev) {
+    struct session *x = slot(c, ev->session);
+    const struct mk_stanza *last = last_of(c, x);
+    struct people people;
+    if (last && get_people(c, &people) == MK_OK)
+        for (uint32_t i = 0; i < people.count; i++)
+            if (people.items[i]->state & MK_SUB_FROM)
+                refilter(c, ev, last, people.items[i]->jid);
+    /* What went to these is not kept: they see the end, and the next one that is sent to them. */
+    const struct mk_stanza *end = x->directed.count ? unavailable(c, ev->session) : NULL;
+    for (uint32_t i = x->directed.count; end && i-- > 0;) {
+        struct mk_ev_stanza now = { .stanza = end, .to = x->directed.jids[i], .session = ev->session };
+        if (ev->was_stopped(ev->arg, ev->session, now.to) || !mk_run_user_notify_presence(c, &now))
+            continue;
+        mk_route(c, end, now.to);
+        directed_remove(&x->directed, now.to);
     }
     return MK_NEXT;
 }
@@ -326,6 +366,7 @@ static const struct mk_hook_decl hooks[] = {
     MK_ON(contact_changed, MK_ORDER_PRESENCE, MK_INLINE, on_contact_changed),
     MK_ON(session_closed, MK_ORDER_SESSION, MK_SERIAL, on_session_closed),
     MK_ON(session_saved, MK_ORDER_SESSION, MK_INLINE, on_session_saved),
+    MK_ON(presence_filter_changed, MK_ORDER_PRESENCE, MK_SERIAL, on_filter_changed),
 };
 static const struct mk_slot_decl slots[] = {
     [SLOT_SESSION] = { "session", MK_ON_SESSION, sizeof(struct session), NULL, fini_session },

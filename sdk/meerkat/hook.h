@@ -30,7 +30,12 @@ struct mk_ev_stanza {
     struct mk_session *const *targets;
     uint32_t target_count;
     bool again; /* mk_route_again(): the account had it before, and it was archived and copied then */
+    uint32_t skipped; /* of the targets, the last so many do not get it: mk_skip_target() */
 };
+
+/* In a user_receive_* handler: target number I of EV, below target_count - skipped, does not get the stanza.  It changes
+ * its place to the end of the targets; the others go on counting from 0, in no order that matters. */
+MK_EXPORT void mk_skip_target(struct mk_ev_stanza *ev, uint32_t i);
 
 /* A stanza on its way to one session.  TO, if not NULL, replaces its `to` on the wire. */
 struct mk_ev_send {
@@ -83,6 +88,16 @@ struct mk_ev_state {
     const struct mk_elem *saved; /* session_restored: its children are what was written */
 };
 
+/*
+ * What a plugin stops of the presence that leaves has changed, for SESSION.  WAS_STOPPED says what was stopped before:
+ * whether presence of SESSION to JID was; what is stopped now user_notify_presence tells.
+ */
+struct mk_ev_presence_filter {
+    struct mk_session *session;
+    bool (*was_stopped)(const void *arg, struct mk_session *session, const struct mk_jid *jid);
+    const void *arg;
+};
+
 /* clang-format off */
 /*                name                   payload                  when, in whose turn, and what MK_STOP means          */
 #define MK_HOOKS(X)                                                                                                    \
@@ -94,7 +109,8 @@ struct mk_ev_state {
     /* Account.  Its presence of type subscribe, subscribed, unsubscribe, unsubscribed or probe; user_send_presence    \
      * gets the others.  Stop: it is not routed. */                                                                    \
     X(user_send_subscription, struct mk_ev_stanza)                                                                     \
-    /* Account.  A stanza for it, before it is delivered.  Stop: it is not delivered. */                              \
+    /* Account.  A stanza for it, before it is delivered; an iq to its bare JID too, which has no targets, before a     \
+     * plugin answers it, unless the account itself sent it.  Stop: it is not delivered. */                            \
     X(user_receive_message, struct mk_ev_stanza)                                                                       \
     X(user_receive_presence, struct mk_ev_stanza)                                                                      \
     X(user_receive_iq, struct mk_ev_stanza)                                                                            \
@@ -140,7 +156,17 @@ struct mk_ev_state {
     X(session_restored, struct mk_ev_state)                                                                            \
     /* Account.  Run by the plugin that learns it: what the client of a session can do became known, or is another now   \
      * (caps.h).  Stop is ignored. */                                                                                  \
-    X(session_features, struct mk_ev_session)
+    X(session_features, struct mk_ev_session)\
+    /* Account.  It came into memory and is about to send or receive something that hooks will see: plugins load what  \
+     * their INLINE handlers look at, unless they have it.  It runs once more after plugins were enabled, and, if one   \
+     * stops because it could not, before the next stanza; until then what it did not load is for the plugin to know. */ \
+    X(account_loaded, struct mk_ev_account)                                                                            \
+    /* Account.  Presence of ev->session on its way to ev->to, that the presence plugin sends by itself: to a contact,  \
+     * to who had directed presence, in answer to a probe.  Handlers are INLINE.  Stop: it is not sent. */             \
+    X(user_notify_presence, struct mk_ev_stanza)                                                                       \
+    /* Account.  Run by a plugin that stops user_notify_presence, when it stops other presence than before: who does    \
+     * not get it any more is to see the end of it, who gets it again the current one.  Stop is ignored. */            \
+    X(presence_filter_changed, struct mk_ev_presence_filter)
 /* clang-format on */
 
 #define X(name, payload) typedef enum mk_flow mk_on_##name(struct mk_ctx *, payload *);
