@@ -29,7 +29,7 @@ struct mk_ev_stanza {
     struct mk_session *session;
     struct mk_session *const *targets;
     uint32_t target_count;
-    bool again; /* mk_route_again(): the account had it before, and it was archived and copied then */
+    bool again;       /* mk_route_again(): the account had it before, and it was archived and copied then */
     uint32_t skipped; /* of the targets, the last so many do not get it: mk_skip_target() */
 };
 

@@ -2,6 +2,9 @@
 /*
  * roster.h - interface `mk_roster` 1.0: the contacts of the account whose turn it is.  What it gives is lent until the
  * turn ends and kept up to date by the provider.
+ *
+ * Once a call has succeeded, none suspends any more for that account as long as it stays in memory: INLINE handlers may
+ * ask what a SERIAL one, of account_loaded say, has asked before.
  */
 #ifndef MEERKAT_ROSTER_H
 #define MEERKAT_ROSTER_H
