@@ -16,9 +16,9 @@ struct account {
     struct mk_entity entity; /* its jid is bare and owned by the account */
     struct list sessions;    /* in the order they were bound */
     uint16_t session_count;
-    uint16_t stream_count; /* at home here, bound or not */
-    uint8_t exists;        /* enum account_exists: what the providers said */
-    bool removed;          /* no new session until it is created again */
+    uint16_t stream_count;              /* at home here, bound or not */
+    uint8_t exists;                     /* enum account_exists: what the providers said */
+    bool removed;                       /* no new session until it is created again */
     const struct host_type *loaded_for; /* account_loaded ran with its plugins */
     /* slots follow */
 };
