@@ -11,13 +11,18 @@ enum mk_order {
     MK_ORDER_CSI = 80,         /* before it counts: what is held has not gone out */
     MK_ORDER_STREAM_MGMT = 90, /* last: it accounts for what really goes out */
 
+    /* account_loaded, user_send_*, user_receive_*, user_notify_presence */
+    MK_ORDER_FILTER = 10, /* privacy, blocking: before anybody stores, copies or answers */
+
     /* user_send_message, user_receive_message */
     MK_ORDER_ISOLATION = 5, /* before anything: who is outside is not heard */
-    MK_ORDER_FILTER = 10,   /* privacy, blocking: before anybody stores or copies */
     MK_ORDER_ARCHIVE = 50,  /* before copies are made, so that they carry the stanza-id */
     MK_ORDER_CARBONS = 70,
     MK_ORDER_ARCHIVED = 75, /* user_send_message: copies are made, the stanza-id goes off again */
     MK_ORDER_MARKERS = 90,  /* the others have seen it: it may go no further */
+
+    /* user_receive_iq */
+    MK_ORDER_LAST = 30,
 
     /* user_offline_message */
     MK_ORDER_OFFLINE_MARKERS = 70, /* the newest of them is enough */
@@ -25,6 +30,7 @@ enum mk_order {
     MK_ORDER_ARCHIVED_OFFLINE = 90, /* what is archived is not refused */
 
     /* user_send_presence, user_send_subscription, user_receive_subscription */
+    MK_ORDER_AVATAR = 30, /* adds to presence what everybody is to see */
     MK_ORDER_ROSTER = 40,
     MK_ORDER_PRESENCE = 60,       /* sees the roster as the subscription left it */
     MK_ORDER_CAPS = 70,           /* before stored things follow: what the client can do decides which */
