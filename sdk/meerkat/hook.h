@@ -88,6 +88,11 @@ struct mk_ev_state {
     const struct mk_elem *saved; /* session_restored: its children are what was written */
 };
 
+/* The vCard of mk_self() changed: VCARD is the <vCard xmlns='vcard-temp'/> that it has now. */
+struct mk_ev_vcard {
+    const struct mk_elem *vcard;
+};
+
 /*
  * What a plugin stops of the presence that leaves has changed, for SESSION.  WAS_STOPPED says what was stopped before:
  * whether presence of SESSION to JID was; what is stopped now user_notify_presence tells.
@@ -156,7 +161,7 @@ struct mk_ev_presence_filter {
     X(session_restored, struct mk_ev_state)                                                                            \
     /* Account.  Run by the plugin that learns it: what the client of a session can do became known, or is another now   \
      * (caps.h).  Stop is ignored. */                                                                                  \
-    X(session_features, struct mk_ev_session)\
+    X(session_features, struct mk_ev_session)                                                                          \
     /* Account.  It came into memory and is about to send or receive something that hooks will see: plugins load what  \
      * their INLINE handlers look at, unless they have it.  It runs once more after plugins were enabled, and, if one   \
      * stops because it could not, before the next stanza; until then what it did not load is for the plugin to know. */ \
@@ -166,7 +171,9 @@ struct mk_ev_presence_filter {
     X(user_notify_presence, struct mk_ev_stanza)                                                                       \
     /* Account.  Run by a plugin that stops user_notify_presence, when it stops other presence than before: who does    \
      * not get it any more is to see the end of it, who gets it again the current one.  Stop is ignored. */            \
-    X(presence_filter_changed, struct mk_ev_presence_filter)
+    X(presence_filter_changed, struct mk_ev_presence_filter)                                                           \
+    /* Account.  Run by the plugin that keeps vCards, after the change is stored.  Stop is ignored. */                 \
+    X(vcard_changed, struct mk_ev_vcard)
 /* clang-format on */
 
 #define X(name, payload) typedef enum mk_flow mk_on_##name(struct mk_ctx *, payload *);
