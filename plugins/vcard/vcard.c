@@ -237,10 +237,10 @@ static const struct mk_disco_decl disco[] = {
     { MK_NS_VCARD, MK_TO_SERVER | MK_TO_ACCOUNT, 0 },
 };
 static const struct mk_xep_decl xeps[] = {
-    { "0054", "1.2", "complete", "" },
+    { "0054", "1.3.0", "complete", "" },
     { "0055", "1.3", "complete", "" },
     { "0059", "1.0", "partial", "Pages of search results." },
-    { "0153", "1.1", "complete", "" },
+    { "0153", "1.1.1", "complete", "" },
 };
 
 MK_PLUGIN(vcard, .version = "1.0", .summary = "vCards, search in them, and their photos in presence (XEP-0054)",

@@ -68,6 +68,12 @@ class Peer:
                 raise PeerFailure(f"{self.name}: no {event} {wanted} came, but:\n{''.join(self.lines[-40:])}"
                                   f"{''.join(self.errors[-40:])}") from None
 
+    def flow(self, name, /, **args):
+        """What a function of slix_flows.py answers, or the condition of the error that it got: (result, error)."""
+        self.do("flow", name=name, args=args)
+        done = self.wait("flow", name=name)
+        return done["result"], done["error"]
+
     def bodies(self):
         """Of all messages that came and were not waited for."""
         while not self.events.empty():

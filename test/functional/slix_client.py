@@ -7,6 +7,9 @@ import sys
 import threading
 
 from slixmpp import ClientXMPP
+from slixmpp.exceptions import IqError
+
+import slix_flows
 
 
 def tell(event, **more):
@@ -60,6 +63,14 @@ class Driver(ClientXMPP):
                  async for m in self["xep_0313"].iterate(with_jid=contact, rsm={"max": page}, reverse=reverse)]
         tell("history", ids=[i for i, _ in found], bodies=[b for _, b in found])
 
+    async def flow(self, name, args):
+        for plugin in slix_flows.PLUGINS:
+            self.register_plugin(plugin)
+        try:
+            tell("flow", name=name, result=await getattr(slix_flows, name)(self, **args), error=None)
+        except IqError as error:
+            tell("flow", name=name, result=None, error=error.condition)
+
     def obey(self, given):
         if given["do"] == "send":
             self.send_message(given["to"], given["body"], mtype="chat")
@@ -71,6 +82,8 @@ class Driver(ClientXMPP):
             self["xep_0352"].send_active()
         elif given["do"] == "history":
             asyncio.get_event_loop().create_task(self.history(given["with"], given["page"], given["reverse"]))
+        elif given["do"] == "flow":
+            asyncio.ensure_future(self.flow(given["name"], given["args"]))
         elif given["do"] == "stop":
             self.stopping = True
             self.disconnect()

@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What slixmpp can be told to do by a flow: coroutines that get the client and the arguments, and return what JSON can
+say."""
+from slixmpp.plugins.xep_0048.stanza import Bookmarks
+
+PLUGINS = ("xep_0012", "xep_0048", "xep_0049", "xep_0054", "xep_0055", "xep_0191")
+TIMEOUT = 30
+
+
+async def block(client, jids):
+    await client["xep_0191"].block(jids, timeout=TIMEOUT)
+
+
+async def unblock(client, jids):
+    await client["xep_0191"].unblock(jids, timeout=TIMEOUT)
+
+
+async def blocked(client):
+    got = await client["xep_0191"].get_blocked(timeout=TIMEOUT)
+    return sorted(str(jid) for jid in got["blocklist"]["items"])
+
+
+async def publish_vcard(client, name, nickname, photo):
+    """PHOTO is hexadecimal."""
+    vcard = client["xep_0054"].make_vcard()
+    vcard["FN"] = name
+    vcard["NICKNAME"] = nickname
+    vcard["PHOTO"]["TYPE"] = "image/png"
+    vcard["PHOTO"]["BINVAL"] = bytes.fromhex(photo)
+    await client["xep_0054"].publish_vcard(vcard, timeout=TIMEOUT)
+
+
+async def get_vcard(client, jid):
+    vcard = (await client["xep_0054"].get_vcard(jid, timeout=TIMEOUT))["vcard_temp"]
+    return {"name": vcard["FN"], "nicknames": vcard["NICKNAME"], "photo": vcard["PHOTO"]["BINVAL"].hex()}
+
+
+async def last(client, jid):
+    got = (await client["xep_0012"].get_last_activity(jid, timeout=TIMEOUT))["last_activity"]
+    return {"seconds": got["seconds"], "status": got["status"] or ""}
+
+
+async def set_bookmark(client, room, name):
+    bookmarks = Bookmarks()
+    bookmarks.add_conference(room, "me", name=name)
+    await client["xep_0049"].store(bookmarks, timeout=TIMEOUT)
+
+
+async def bookmarks(client):
+    got = await client["xep_0049"].retrieve("bookmarks", timeout=TIMEOUT)
+    return [[str(c["jid"]), c["name"]] for c in got["private"]["bookmarks"]["conferences"]]
+
+
+async def search(client, directory, words):
+    iq = client["xep_0055"].make_search_iq(ito=directory)
+    for var, value in words.items():
+        iq["search"]["form"].add_field(var, value=value)
+    answer = await iq.send(timeout=TIMEOUT)
+    return [dict(item) for item in answer["search"]["form"].get_items()]
