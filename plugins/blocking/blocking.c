@@ -133,6 +133,19 @@ MK_SUSPENDS static int on_unblock(struct mk_ctx *c, const struct mk_stanza *iq) 
     return answer(c, iq, "unblock", &jids);
 }
 
+/* ---- over a restart of the server --------------------------------------------------------------------------------------- */
+
+static enum mk_flow on_saved(struct mk_ctx *c, struct mk_ev_state *ev) {
+    if (*asked(c, ev->session))
+        mk_leaf(ev->out, "blocklist", NS, NULL);
+    return MK_NEXT;
+}
+
+static enum mk_flow on_restored(struct mk_ctx *c, struct mk_ev_state *ev) {
+    *asked(c, ev->session) = mk_elem_child(ev->saved, "blocklist", NS) != NULL;
+    return MK_NEXT;
+}
+
 /* ---- commands -------------------------------------------------------------------------------------------------------- */
 
 MK_SUSPENDS static int check_account(struct mk_ctx *c, struct mk_result *result) {
@@ -189,6 +202,10 @@ static const struct mk_iq_decl iqs[] = {
     { "block", NS, MK_TO_ACCOUNT, MK_SET, MK_SERIAL, MK_OWNER, on_block },
     { "unblock", NS, MK_TO_ACCOUNT, MK_SET, MK_SERIAL, MK_OWNER, on_unblock },
 };
+static const struct mk_hook_decl hooks[] = {
+    MK_ON(session_saved, MK_ORDER_SESSION, MK_INLINE, on_saved),
+    MK_ON(session_restored, MK_ORDER_SESSION, MK_INLINE, on_restored),
+};
 static const struct mk_slot_decl slots[] = {
     [SLOT_SESSION] = { "asked", MK_ON_SESSION, sizeof(bool), NULL, NULL },
 };
@@ -237,5 +254,5 @@ static const struct mk_cmd_decl commands[] = {
 
 MK_PLUGIN(blocking, .version = "1.0", .summary = "Blocks whom an account does not want to hear from (XEP-0191)",
           .inst_size = sizeof(struct blocking), .needs = MK_TABLE(needs), .iqs = MK_TABLE(iqs),
-          .slots = MK_TABLE(slots), .metrics = MK_TABLE(metrics), .disco = MK_TABLE(disco),
+          .hooks = MK_TABLE(hooks), .slots = MK_TABLE(slots), .metrics = MK_TABLE(metrics), .disco = MK_TABLE(disco),
           .commands = MK_TABLE(commands), .xeps = MK_TABLE(xeps));

@@ -292,6 +292,31 @@ MK_SUSPENDS static enum mk_flow on_account_removed(struct mk_ctx *c, struct mk_e
     return MK_NEXT;
 }
 
+/* A list that is active outlasts a restart of the server as the session does. */
+static enum mk_flow on_saved(struct mk_ctx *c, struct mk_ev_state *ev) {
+    const struct session *x = session_of(c, ev->session);
+    if (!x->active && !x->asked)
+        return MK_NEXT;
+    mk_open(ev->out, "active", NS_PRIVACY);
+    mk_put(ev->out, "name", x->active ? x->active->name : NULL);
+    mk_close(ev->out);
+    return MK_NEXT;
+}
+
+/* A list that can't be found again must not let in what it kept out: the session is not resumed then. */
+MK_SUSPENDS static enum mk_flow on_restored(struct mk_ctx *c, struct mk_ev_state *ev) {
+    const struct mk_elem *saved = mk_elem_child(ev->saved, "active", NS_PRIVACY);
+    const char *name = saved ? mk_attr(saved, "name") : NULL;
+    struct session *x = session_of(c, ev->session);
+    x->asked = saved != NULL;
+    if (!name)
+        return MK_NEXT;
+    x->active = lists_load(c) == MK_OK ? lists_find(lists_of(c), name) : NULL;
+    if (!x->active)
+        mk_session_close(c, ev->session, "internal-server-error", "Its privacy list can't be found.");
+    return MK_NEXT;
+}
+
 static void fini_account(void *slot) {
     lists_forget(slot);
 }
@@ -327,6 +352,8 @@ static const struct mk_hook_decl hooks[] = {
     MK_ON(user_send_subscription, MK_ORDER_FILTER, MK_INLINE, on_send),
     MK_ON(user_notify_presence, MK_ORDER_FILTER, MK_INLINE, on_notify),
     MK_ON(account_loaded, MK_ORDER_FILTER, MK_SERIAL, on_account_loaded),
+    MK_ON(session_saved, MK_ORDER_SESSION, MK_INLINE, on_saved),
+    MK_ON(session_restored, MK_ORDER_SESSION, MK_SERIAL, on_restored),
     MK_ON(account_removed, 50, MK_SERIAL, on_account_removed),
 };
 static const struct mk_slot_decl slots[] = {

@@ -239,7 +239,7 @@ static const struct mk_disco_decl disco[] = {
 static const struct mk_xep_decl xeps[] = {
     { "0054", "1.3.0", "complete", "" },
     { "0055", "1.3", "complete", "" },
-    { "0059", "1.0", "partial", "Pages of search results." },
+    { "0059", "1.0.0", "partial", "Pages of search results." },
     { "0153", "1.1.1", "complete", "" },
 };
 

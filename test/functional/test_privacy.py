@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Privacy lists (XEP-0016)."""
 from element import NS, child, children, show
+from mam import bodies
 from server import DOMAIN, OTHER, Server
 from test_roster import befriend, item, query
 from xmpp import fail, settle
@@ -8,6 +9,7 @@ from xmpp import fail, settle
 CONFIG = {"plugins": {"privacy": {"max_lists": 5, "max_items": 50}}}
 PRIVACY = "jabber:iq:privacy"
 NS["privacy"] = PRIVACY
+BLOCKING = NS["blocking"] = "urn:xmpp:blocking"
 
 
 def rule(order, action="deny", type=None, value=None, *kinds):
@@ -469,6 +471,41 @@ def test_resumed_session_keeps_its_list(server):
     again.resumed(alice)
     bob.message(alice.jid, "hello", id="m")
     bob.expect_bounce("message", "service-unavailable", id="m")
+
+
+def test_lists_outlast_a_restart(server):
+    """What a session that is resumed after a restart has active, and that it asked for the block list."""
+    with Server({"plugins": {"privacy": {}, "blocking": {}}}, sqlite=True) as s:
+        alice, bob = s.client("alice"), s.client("bob")
+        alice.enable()
+        use(alice, "l", block(bob.bare), element="active")
+        alice.result("get", f"<blocklist xmlns='{BLOCKING}'/>")
+        alice.wait_acked()
+        alice.drop()
+        s.restart()
+        again, bob = s.authed(alice), s.client(user=bob.user)
+        again.resumed(alice)
+        bob.message(alice.jid, "hello", id="m")
+        bob.expect_bounce("message", "service-unavailable", id="m")
+        assert names(again)[0]["active"] == "l"
+        again.result("set", f"<block xmlns='{BLOCKING}'><item jid='a@x.example'/></block>")
+        again.take("iq", type="set", has="privacy:query")
+        again.take("iq", type="set", has="blocking:block")
+
+
+def test_not_archived(server):
+    alice, bob = server.client("alice"), server.client("bob")
+    use(alice, "l", block(bob.bare))
+    denied(alice, bob)
+    alice.message(bob.bare, "no", id="m")
+    alice.expect_bounce("message", "not-acceptable", id="m")
+    alice.end()
+    denied(alice, bob)
+    alice = server.client(user=alice.user)
+    bob.message(bob.bare, "mine")
+    bob.expect("message", body="mine")
+    assert bodies(alice) == []
+    assert "no" not in bodies(bob)
 
 
 # ---- the operator
