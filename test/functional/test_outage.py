@@ -231,7 +231,7 @@ def test_a_journal_that_can_not_be_written():
             server.wait_until("it is said", lambda: "the journal of flaky can't be written" in server.log())
             if acked_now(alice) > before:
                 fail(alice, "a row is acknowledged that is in memory alone")
-            assert server.log().count("can't be written") == 1
+            assert server.log().count("can't be written") in (1, 2), "once for each worker"
         alice.wait_acked()
         collected(server, carol, 20)
 
