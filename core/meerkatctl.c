@@ -201,8 +201,74 @@ static void print_usage(FILE *out) {
     fputs("Usage: meerkatctl [--socket PATH] [--json] COMMAND [ARGUMENT...]\n"
           "An argument is NAME=VALUE, --NAME VALUE, --NAME-file FILE (- is standard input), or a value alone in the "
           "order\n"
-          "of the command's arguments.  meerkatctl help lists the commands, help COMMAND tells about one.\n",
+          "of the command's arguments.  meerkatctl help lists the commands, help COMMAND tells about one.\n"
+          "While the server is stopped: meerkatctl storage copy --from BACKEND --to BACKEND\n",
           out);
+}
+
+/* ---- what works without a server ----------------------------------------------------------------------------------- */
+
+static const char *copy_option(const struct options *o, int *i, const char *name) {
+    const char *word = o->words[*i];
+    size_t len = strlen(name);
+    if (strncmp(word, "--", 2) != 0 || strncmp(word + 2, name, len) != 0 || (word[2 + len] && word[2 + len] != '='))
+        return NULL;
+    if (word[2 + len])
+        return word + 2 + len + 1;
+    if (*i + 1 == o->count)
+        die(MISUSED, "%s needs a value", word);
+    return o->words[++*i];
+}
+
+static void print_copy_usage(FILE *out) {
+    fputs(
+        "meerkatctl storage copy --from BACKEND --to BACKEND [--collection NAME] [--config FILE]\n"
+        "Copies collections from one backend to another while the server is stopped, and compares both.  Run again it\n"
+        "goes on where it was.  Both backends are in `backends` of the configuration; afterwards name the new one in\n"
+        "`storage`, and start the server.\n",
+        out);
+}
+
+/* The daemon does it: it has the backends.  Does not return. */
+static void storage_copy(const struct options *o) {
+    const char *from = NULL, *to = NULL, *collection = NULL, *config = NULL, *value, *daemon = getenv("MEERKATD");
+    char way[256];
+    const char *argv[8];
+    int count = 0;
+    for (int i = 2; i < o->count; i++) {
+        if ((value = copy_option(o, &i, "from")) != NULL)
+            from = value;
+        else if ((value = copy_option(o, &i, "to")) != NULL)
+            to = value;
+        else if ((value = copy_option(o, &i, "collection")) != NULL)
+            collection = value;
+        else if ((value = copy_option(o, &i, "config")) != NULL)
+            config = value;
+        else
+            die(MISUSED, "storage copy does not take %s", o->words[i]);
+    }
+    if (!from || !to) {
+        print_copy_usage(stderr);
+        finish(MISUSED);
+    }
+    snprintf(way, sizeof way, "--copy=%s:%s", from, to);
+    argv[count++] = daemon && *daemon ? daemon : MEERKAT_SBIN_DIR "/meerkatd";
+    argv[count++] = way;
+    if (collection) {
+        argv[count++] = "--collection";
+        argv[count++] = collection;
+    }
+    if (config) {
+        argv[count++] = "--config";
+        argv[count++] = config;
+    }
+    argv[count] = NULL;
+    execvp(argv[0], (char **)argv);
+    die(FAILED, "%s can't be run: %s", argv[0], strerror(errno));
+}
+
+static bool is_copy(const struct options *o) {
+    return o->count >= 2 && strcmp(o->words[0], "storage") == 0 && strcmp(o->words[1], "copy") == 0;
 }
 
 /* Those that begin with the words; false if there is none. */
@@ -699,6 +765,12 @@ int main(int argc, char **argv) {
     int status;
     if (o.complete) {
         status = complete(&o);
+    } else if (is_copy(&o) && !o.help) {
+        storage_copy(&o);
+        status = FAILED;
+    } else if (is_copy(&o)) {
+        print_copy_usage(stdout);
+        status = DONE;
     } else if (o.count && strcmp(o.words[0], "help") == 0) {
         o.words++;
         o.count--;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The daemon: reads the configuration, starts everything in order, waits, and stops it in the other order. */
 #include "server.h"
+#include "copy.h"
 #include "load/load.h"
 #include "net/conn.h"
 #include "route/router.h"
@@ -35,6 +36,8 @@ struct arguments {
     const char *sets[64];
     unsigned set_count;
     bool check;
+    const char *copy;       /* FROM:TO */
+    const char *collection; /* with COPY; NULL: all */
     const char *manual;     /* a plugin's name, "" for the server's own options */
     const char *manual_row; /* a plugin's name */
     const char *plugin_dir; /* for these two, which read no configuration */
@@ -57,6 +60,8 @@ static void usage(FILE *out) {
     fputs("Usage: meerkatd [-c FILE] [--set KEY=VALUE]... [--check]\n"
           "  -c, --config FILE    configuration, default " MEERKAT_CONF_DIR "/meerkat.cfg\n"
           "  -s, --set KEY=VALUE  sets one option over the files: --set limits.sessions=5\n"
+          "      --copy FROM:TO   copies collections from one backend to another, while the server is stopped\n"
+          "      --collection NAME  only this one\n"
           "      --check          says all that is wrong with the configuration, and ends\n"
           "      --manual[=NAME]  prints the reference of the server's options, or of a plugin, as Markdown\n"
           "      --manual-row=NAME  prints a plugin's line for a table of plugins\n"
@@ -70,6 +75,8 @@ static int read_arguments(int argc, char **argv, struct arguments *a) {
     static const struct option options[] = {
         { "config", required_argument, NULL, 'c' },
         { "set", required_argument, NULL, 's' },
+        { "copy", required_argument, NULL, 'O' },
+        { "collection", required_argument, NULL, 'N' },
         { "check", no_argument, NULL, 'C' },
         { "manual", optional_argument, NULL, 'M' },
         { "manual-row", required_argument, NULL, 'R' },
@@ -91,6 +98,12 @@ static int read_arguments(int argc, char **argv, struct arguments *a) {
                 return 2;
             }
             a->sets[a->set_count++] = optarg;
+            break;
+        case 'O':
+            a->copy = optarg;
+            break;
+        case 'N':
+            a->collection = optarg;
             break;
         case 'C':
             a->check = true;
@@ -351,7 +364,7 @@ static bool start(struct conf_errors *e) {
     load_server_commands(server_commands, server_command_count);
     bool good = load_plan(root, e);
     conf_check_unused(root, e);
-    if (!good || e->count || server.args.check)
+    if (!good || e->count || server.args.check || server.args.copy)
         return !e->count;
     yield_chaos = s->yield_chaos;
     store_setup(&s->store);
@@ -447,6 +460,8 @@ int mk_server_main(int argc, char **argv) {
         printf("%s: no errors\n", server.args.config);
         return 0;
     }
+    if (server.args.copy)
+        return copy_collections(&server.settings, server.args.copy, server.args.collection);
     status = serve();
     stop();
     return status;

@@ -243,6 +243,46 @@ bool load_reload(const struct conf_node *root, struct conf_errors *e, struct buf
     return true;
 }
 
+static bool start_backend(struct plan *p, const char *name) {
+    struct want *w = want_find(p, NULL, name);
+    if (w && w->unit->started)
+        return true;
+    if (!w || !provide_find(&w->unit->module->plugin, "mk_backend", 1, NULL)) {
+        conf_error(p->e, conf_find(p->root, "backends"), "\"%s\" is no backend that is enabled in `backends`", name);
+        return false;
+    }
+    w->unit->wanted = true;
+    return unit_start(p, w);
+}
+
+bool load_start_backends(const char *const *names, unsigned count, struct conf_errors *e) {
+    struct plan *p = load.plans;
+    p->e = e;
+    number_modules(p);
+    for (unsigned i = 0; i < count; i++)
+        if (!start_backend(p, names[i]))
+            return false;
+    return true;
+}
+
+/* Whether an earlier want is of the same plugin: instances of other host types have the same collections. */
+static bool is_again(const struct plan *p, unsigned i) {
+    for (unsigned k = 0; k < i; k++)
+        if (p->wants[k]->unit->module == p->wants[i]->unit->module)
+            return true;
+    return false;
+}
+
+void load_collections(load_coll_fn *fn, void *arg) {
+    const struct plan *p = load.plans;
+    for (unsigned i = 0; i < p->want_count; i++) {
+        const struct mk_table *t = &p->wants[i]->unit->module->plugin.d.collections;
+        const struct mk_coll_decl *rows = t->items;
+        for (uint32_t k = 0; !is_again(p, i) && k < t->count; k++)
+            fn(arg, &rows[k], p->wants[i]->stores[k]->unit->inst.name);
+    }
+}
+
 const struct instance *load_backend(const char *name, size_t len) {
     for (const struct unit *u = load.units; u; u = u->next)
         if (u->started && !u->inst.type_name && strlen(u->inst.name) == len && memcmp(u->inst.name, name, len) == 0 &&

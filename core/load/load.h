@@ -71,6 +71,14 @@ bool load_reload(const struct conf_node *root, struct conf_errors *e, struct buf
 void load_stop(void);
 void load_free(void);
 
+/*
+ * For tools, instead of load_start(): starts these backends alone, none of what uses them.  And every collection that
+ * an enabled plugin has, once, with the backend that it is configured for.
+ */
+bool load_start_backends(const char *const *names, unsigned count, struct conf_errors *e);
+typedef void load_coll_fn(void *arg, const struct mk_coll_decl *decl, const char *backend);
+void load_collections(load_coll_fn *fn, void *arg);
+
 /* Main thread: the backend of this name, used or not; NULL if none has started. */
 const struct instance *load_backend(const char *name, size_t len);
 

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "store/copy.h"
 #include "store/queue.h"
 #include "store/store.h"
 #include "util/mem.h"
@@ -390,6 +391,14 @@ struct mk_coll *coll_elsewhere(const struct mk_coll *coll, const struct instance
     if (check_cols(other, err) == MK_OK && make_keys(other, err) == MK_OK && bind_backend(other, backend, err) == MK_OK)
         return other;
     coll_free(other);
+    return NULL;
+}
+
+struct mk_coll *coll_make(const struct mk_coll_decl *decl, const struct instance *backend, struct mk_err *err) {
+    struct mk_coll *coll = coll_new(decl);
+    if (check_size(decl, err) == MK_OK && define(coll, backend, err) == MK_OK)
+        return coll;
+    coll_free(coll);
     return NULL;
 }
 

@@ -38,7 +38,8 @@ static uint64_t last_write(struct queue *q, const struct mk_read *r) {
 static void go(struct mk_op *op, void *args) {
     struct call *call = args;
     struct queue *q = queue_of(op->worker, call->read.coll);
-    call->read.now = worker_now_us(op->worker);
+    if (!call->read.now)
+        call->read.now = worker_now_us(op->worker);
     call->wait.seq = last_write(q, &call->read);
     queue_read(q, &call->wait);
 }
@@ -127,12 +128,18 @@ static bool can_sweep(const struct mk_coll *coll) {
 
 int store_page(struct mk_ctx *c, const struct mk_coll *coll, const struct mk_value *after, uint32_t limit,
                const struct mk_rows **out) {
+    return store_page_at(c, coll, after, limit, worker_now_us(c->worker), out);
+}
+
+int store_page_at(struct mk_ctx *c, const struct mk_coll *coll, const struct mk_value *after, uint32_t limit,
+                  int64_t now, const struct mk_rows **out) {
     *out = NULL;
     if (!can_sweep(coll))
         return MK_E_UNSUPPORTED;
     struct mk_op *op = op_begin(c, coll->provider, "sweep");
     struct call *call = call_new(op, coll, MK_R_ALL);
     call->read.limit = limit;
+    call->read.now = now;
     if (after) {
         char *at = arena_alloc(&op->arena, values_size(after, key_count(coll)));
         call->read.after = values_copy(&at, after, key_count(coll));

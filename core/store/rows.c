@@ -127,3 +127,29 @@ const struct mk_jid *mk_row_jid(const struct mk_row *row, unsigned col) {
     }
     return cell->kind == CELL_JID ? cell->u.j : NULL;
 }
+
+static struct mk_value cell_value(const struct mk_row *row, unsigned col, uint32_t type) {
+    const struct cell *cell = cell_of(row, col);
+    if (cell->kind == CELL_NULL)
+        return mk_v_null();
+    if (type == MK_C_JID)
+        return mk_v_jid(mk_row_jid(row, col));
+    struct mk_value v = { .type = type };
+    if (cell->kind == CELL_INT) {
+        v.u.i = cell->u.i;
+    } else {
+        v.len = cell->len;
+        v.u.s = cell->u.s;
+    }
+    return v;
+}
+
+bool row_values(const struct mk_row *row, struct mk_value *values) {
+    const struct mk_coll *coll = row->rows->coll;
+    bool good = true;
+    for (unsigned i = 0; i < coll->col_count; i++) {
+        values[i] = cell_value(row, i, coll->cols[i].type);
+        good &= values[i].type != MK_V_NULL || cell_of(row, i)->kind == CELL_NULL;
+    }
+    return good;
+}

@@ -9,4 +9,7 @@
 /* The rows, once their op is done, lie in ARENA. */
 void rows_adopt(struct mk_rows *rows, struct arena *arena);
 
+/* ROW as values in column order, lent; false: a JID of it is none. */
+bool row_values(const struct mk_row *row, struct mk_value *values);
+
 #endif

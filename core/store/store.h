@@ -50,6 +50,8 @@ void coll_free(struct mk_coll *coll);
  */
 MK_SUSPENDS MK_MUST_CHECK int store_page(struct mk_ctx *c, const struct mk_coll *coll, const struct mk_value *after,
                                          uint32_t limit, const struct mk_rows **out);
+MK_SUSPENDS MK_MUST_CHECK int store_page_at(struct mk_ctx *c, const struct mk_coll *coll, const struct mk_value *after,
+                                            uint32_t limit, int64_t now, const struct mk_rows **out);
 MK_SUSPENDS MK_MUST_CHECK int store_count(struct mk_ctx *c, const struct mk_coll *coll, int64_t *out);
 
 /* What a backend's schema() wrote; released with buf_free(). */

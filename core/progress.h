@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* How far something is, on stderr: a bar on a terminal, else a line now and then. */
+#ifndef PROGRESS_H
+#define PROGRESS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct progress {
+    const char *what;
+    int64_t total, begun_at; /* rows; where this run began */
+    uint64_t started_us, shown_us;
+    bool tty, drawn;
+};
+void progress_begin(struct progress *p, const char *what, int64_t total, int64_t done);
+void progress_show(struct progress *p, int64_t done);
+void progress_end(struct progress *p); /* the bar is gone */
+
+#endif
