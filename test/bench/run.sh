@@ -2,7 +2,12 @@
 # SPDX-License-Identifier: Apache-2.0
 # Measures a release build of the server and prints each figure beside the floor or the budget.
 #   test/bench/run.sh [--quick] [BUILD]     BUILD: a meson build folder, made if it is missing
+#   test/bench/run.sh storage ...           of storage alone: see storage.sh
 set -eu
+if [ "${1:-}" = storage ]; then
+    shift
+    exec "$(dirname "$0")/storage.sh" "$@"
+fi
 
 here=$(cd "$(dirname "$0")/../.." && pwd)
 sessions=15000 seconds=8 rounds=3

@@ -9,7 +9,10 @@
 #include "store/store.h"
 #include <stdio.h>
 
-enum { WORKERS = 2, FIBERS = 160 };
+#ifndef HARNESS_FIBERS
+#define HARNESS_FIBERS 160
+#endif
+enum { WORKERS = 2, FIBERS = HARNESS_FIBERS };
 
 /* Loads the plugin; OPTIONS are "name=value".  Ends the program if it can't. */
 void harness_load(const char *so, char **options, int option_count);
