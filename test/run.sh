@@ -14,11 +14,11 @@ root=$PWD
 export MEERKAT_BUILD=${MEERKAT_BUILD:-$root/build-test} MEERKAT_FUZZ_BUILD=${MEERKAT_FUZZ_BUILD:-$root/build-fuzz}
 tsan_build=${MEERKAT_TSAN_BUILD:-$root/build-tsan}
 # Tests of what several threads do, for ThreadSanitizer; and functional tests that run again with turns interleaved.
-threaded=' control listener metrics move pgsql reload store_queue stores-memory stores-pgsql stores-sqlite turn users '
+threaded=' control listener metrics move pgsql redis-faults reload store_queue stores-memory stores-pgsql stores-redis stores-sqlite turn users '
 interleaved='test_offline test_presence test_register test_roster test_routing test_sasl test_stream_mgmt'
 # Functional tests that run again with each of these backends, whose services are started for them.
 stored='test_offline test_register test_roster test_sasl'
-stored_in='pgsql'
+stored_in='pgsql redis'
 fuzz_seconds=${MEERKAT_FUZZ_SECONDS:-10}
 python=/usr/bin/python3 # the system's own, which has the modules that apt installs
 jobs=$(nproc)
@@ -40,8 +40,8 @@ done
 missing_packages() {
     local need
     for need in gcc g++ clang ninja-build meson pkg-config libc6-dev binutils openssl ca-certificates git libevent-dev \
-        libgnutls28-dev libxml2-dev libltdl-dev libcjson-dev libconfig-dev libidn-dev libpq-dev libsqlite3-dev \
-        libsystemd-dev abigail-tools python3 python3-clang python3-slixmpp coturn; do
+        libgnutls28-dev libxml2-dev libltdl-dev libcjson-dev libconfig-dev libidn-dev libhiredis-dev libpq-dev \
+        libsqlite3-dev libsystemd-dev abigail-tools python3 python3-clang python3-slixmpp coturn; do
         [ "$(dpkg-query -W -f '${db:Status-Status}' "$need" 2>/dev/null)" = installed ] || echo "$need"
     done
     command -v node >/dev/null || echo nodejs
@@ -117,6 +117,10 @@ stored_jobs() {
 service_of() {
     case $1 in
     *pgsql*) echo postgresql ;;
+    *redis-faults*) ;; # kill servers of their own
+    *stores-redis-sentinel) echo redis-sentinel ;;
+    *stores-redis-cluster) echo redis-cluster ;;
+    *redis*) echo redis ;;
     esac
 }
 
