@@ -4,6 +4,7 @@ from element import NS, child, children, show
 from mam import FULLTEXT, MAM, bodies, fetch, form, given, prefs, query, rsm, sent, told, two, wait_for
 from server import DOMAIN, Server
 from xmpp import fail
+from test_login import wait_stored
 
 SQLITE = True
 COST = 3
@@ -57,10 +58,10 @@ def test_bind2_gets_what_comes_after_it(server):
     alice, bob = two(server)
     bob.end()
     alice.message(bob.bare, "before")
-    alice.expect_nothing()
+    wait_stored(server, bob.bare, 1)
     c, told = bind2(server, bob.user)
     alice.message(bob.bare, "after")
-    alice.expect_nothing()
+    wait_stored(server, bob.bare, 2)
     c.available()
     got = c.expect("message", body="after", has="delay:delay")
     c.expect_nothing()

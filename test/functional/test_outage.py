@@ -46,7 +46,7 @@ class Outage(Server):
         c.end()
         teller = self.client("teller")
         teller.message(f"{user}@{DOMAIN}", "before")
-        teller.expect_nothing()
+        self.wait_until("it is stored", lambda: self.control("offline.count", account=f"{user}@{DOMAIN}")[0]["messages"])
         teller.end()
         return user, f"{user}@{DOMAIN}"
 
