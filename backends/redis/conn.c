@@ -209,7 +209,7 @@ static void tls_failed(struct conn *c, int rc) {
 static void begin_login(struct conn *c) {
     c->state = CONN_LOGIN;
     watch(c, EPOLLIN);
-    login_begin(c);
+    conn_login(c);
 }
 
 static void shake_hands(struct conn *c) {
@@ -311,7 +311,7 @@ static void answer(struct conn *c, struct req *r, redisReply *reply) {
     struct db *db = c->db;
     if (begins(reply, "NOSCRIPT") && r->tries++ < 3) { /* it gets them again, and then the command */
         freeReplyObject(reply);
-        login_scripts(c);
+        conn_scripts(c);
         conn_send(c, r);
     } else if (db->me->mode == MODE_CLUSTER && reply->type == REDIS_REPLY_ERROR && cluster_moved(db, r, reply->str)) {
         freeReplyObject(reply);

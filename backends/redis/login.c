@@ -83,7 +83,7 @@ static void script_loaded(struct db *db, struct req *r, redisReply *reply) {
     req_free(r);
 }
 
-void login_scripts(struct conn *c) {
+void conn_scripts(struct conn *c) {
     for (int i = 0; i < SCRIPT_COUNT; i++) {
         bool login = c->state == CONN_LOGIN;
         struct req *r = login ? step(c, L_SCRIPT, "SCRIPT") : req_new(c->db, script_loaded, NULL);
@@ -98,7 +98,7 @@ void login_scripts(struct conn *c) {
     }
 }
 
-void login_begin(struct conn *c) {
+void conn_login(struct conn *c) {
     const struct redis *me = c->db->me;
     bool data = c->kind == CONN_DATA;
     const char *user = data ? me->user : me->sentinel_user, *password = data ? me->password : me->sentinel_password;
@@ -123,7 +123,7 @@ void login_begin(struct conn *c) {
         send_config(c, L_SYNC, "appendfsync");
     }
     if (data)
-        login_scripts(c);
+        conn_scripts(c);
     else if (!c->logins)
         send_step(c, step(c, L_SCRIPT, "PING"));
     conn_flush(c);

@@ -130,8 +130,8 @@ void conn_close(struct conn *c, const char *why); /* what is under way is lost *
 void conn_send(struct conn *c, struct req *r);
 void conn_event(struct conn *c, uint32_t events);
 void conn_flush(struct conn *c);
-void login_begin(struct conn *c);
-void login_scripts(struct conn *c);
+void conn_login(struct conn *c);
+void conn_scripts(struct conn *c);
 int tls_setup(struct db *db, struct mk_err *err);
 void tls_clear(struct db *db);
 

@@ -121,11 +121,8 @@ static void durable_is_checked(void) {
     static const struct mk_col_decl kept_cols[] = { { "name", MK_C_TEXT, MK_COL_PARTITION, "" } };
     struct mk_coll_decl decl = { "test_kept", 1, 0, MK_CAP_DURABLE, 0, MK_TABLE(kept_cols), MK_NO_INDEX, "" };
     expect(harness_refused(&decl), "needs durable storage");
-<<<<<<< HEAD
-=======
     if (mk_coll_caps(things) & MK_CAP_DURABLE)
         check_failed(__FILE__, __LINE__, "it says it is durable");
->>>>>>> 883a005 (Break Redis under a running server)
     harness_stop();
 }
 
