@@ -135,7 +135,8 @@ static const struct mk_opt_decl journal_rows[] = {
     MK_OPT_INT(struct journal_config, share, "50", 0, 100, 0,
                "Percent of limits.store_queue that may wait in memory before the journal is used."),
     MK_OPT_DURATION(struct journal_config, after, "5s", 0, 3600000, 0,
-                    "Time that a database fails before it counts as away: then all that nobody waits for goes to the "
+                    "Time that a database fails, or does not answer, before it counts as away: then all that nobody "
+                    "waits for goes to the "
                     "journal and is acknowledged, and requests that need the database fail at once."),
 };
 

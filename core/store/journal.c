@@ -95,13 +95,11 @@ int segment_new(const char *backend, struct segment **out) {
 }
 
 /* What was written in part must not stay: it would be taken for a write of this process. */
-int segment_append(struct segment *s, const char *data, size_t len) {
+int segment_append(const struct segment *s, const char *data, size_t len) {
     int rc = write_all(s->fd, data, len, s->written);
     if (!rc && fdatasync(s->fd) != 0)
         rc = errno;
-    if (!rc)
-        s->written += (off_t)len;
-    else if (ftruncate(s->fd, s->written) != 0)
+    if (rc && ftruncate(s->fd, s->written) != 0)
         rc = errno;
     return rc;
 }

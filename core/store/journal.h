@@ -55,7 +55,8 @@ struct segment {
 enum { SEGMENT_HEADER = 4096, SEGMENT_MAX = 16 << 20 }; /* a new one is begun past it */
 
 int segment_new(const char *backend, struct segment **out);
-int segment_append(struct segment *s, const char *data, size_t len); /* and makes it durable */
+/* Behind what is written, and makes it durable; the caller, whose thread may be another, moves WRITTEN on. */
+int segment_append(const struct segment *s, const char *data, size_t len);
 int segment_mark(struct segment *s);                                 /* makes HEAD durable */
 int segment_remove(struct segment *s);                               /* frees S in any case */
 void segment_close(struct segment *s);                               /* the file stays */

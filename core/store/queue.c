@@ -309,8 +309,12 @@ void queue_hurry(struct queue *q) {
     }
 }
 
+/* It fails, or does not answer. */
 bool queue_is_away(const struct queue *q) {
-    return q->commit_failing && worker_now_ms(q->worker) - q->failing_ms >= (uint64_t)spill_config.after;
+    if (!q->commit_failing && !q->op)
+        return false;
+    uint64_t since = q->commit_failing ? q->failing_ms : q->started_us / 1000, now = worker_now_ms(q->worker);
+    return now > since && now - since >= (uint64_t)spill_config.after;
 }
 
 static void remember_failure(struct queue *q, const struct mk_op *op) {
@@ -479,7 +483,10 @@ struct store_status *store_status(struct worker *w, unsigned backend, struct are
     status->failing = q->commit_failing;
     status->away = queue_is_away(q);
     status->failing_ms = q->commit_failing ? worker_now_ms(w) - q->failing_ms : 0;
-    status->why = q->why ? arena_strdup(arena, q->why) : NULL;
+    if (status->away && !q->commit_failing)
+        status->why = "it does not answer";
+    else if (q->why)
+        status->why = arena_strdup(arena, q->why);
     return status;
 }
 

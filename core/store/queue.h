@@ -134,7 +134,7 @@ struct queue {
     uint64_t lost_said_ms;
 };
 
-/* Commits have failed for so long that nobody waits for the backend any more, but reads for one more attempt. */
+/* Commits have failed, or one has gone on, for so long that nobody waits for the backend any more, but reads for one more attempt. */
 bool queue_is_away(const struct queue *q);
 /* Somebody asks for a backend that is away: it is tried again soon. */
 void queue_hurry(struct queue *q);

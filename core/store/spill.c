@@ -213,7 +213,7 @@ static bool wants_shadows(const struct queue *q) {
 
 void spill_run(struct queue *q) {
     struct spill *s = &q->spill;
-    bool shadow = wants_shadows(q);
+    bool shadow = !s->job && wants_shadows(q);
     if (s->job || !(s->spillable || shadow) || !is_wanted(q))
         return;
     struct spill_job *job = job_new(q, SPILL_WRITE);
@@ -312,6 +312,7 @@ static void finish_write(struct queue *q, struct spill_job *job) {
         log_notice("storage: the journal of %s is written again", q->provider->name);
     s->broken_ms = 0;
     append_segment(s, job->segment);
+    job->segment->written += (off_t)job->data.len;
     job->segment->rows += job->rows + job->shadows;
     add_space(q, job->rows + job->shadows, 0);
     METRIC(q->worker, store_journal_bytes, (int64_t)job->data.len);
@@ -556,6 +557,7 @@ static void keep_written(struct queue *q, struct spill_job *job) {
         return;
     }
     append_segment(&q->spill, job->segment);
+    job->segment->written += (off_t)job->data.len;
     job->segment->rows += job->rows + job->shadows;
     q->count -= job->rows;
     q->spill.shadows = q->flying.head && job->commit_number == q->commit.number ? job->shadows : 0;

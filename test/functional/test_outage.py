@@ -6,11 +6,13 @@ The backend `flaky` is SQLite behind a gate: a file that says whether commits, o
 import contextlib
 import glob
 import os
+import random
 import shutil
 import time
 
 from element import text
 from server import DOMAIN, Server
+from test_crash import body_of, pump
 from xmpp import fail
 
 SERVER = False
@@ -259,7 +261,9 @@ def test_a_backend_that_hangs():
             for i in range(20):
                 alice.message(bob.jid, f"live {i}")
                 bob.expect("message", body=f"live {i}", from_=alice.jid)
-        alice.wait_acked()
+            server.wait_until("it is noticed", lambda: server.status()["state"] == "away")
+            assert server.status()["error"] == "it does not answer", server.status()
+            alice.wait_acked()
         collected(server, carol, 5)
 
 
@@ -284,3 +288,74 @@ def test_a_foreign_journal_is_not_lost_silently():
         server.configure({"plugins": {"offline": {"enabled": True}}})
         server.start()
         collected(server, carol, 5)
+
+
+# ---- outages that come and go, and a kill in the midst of them
+
+def storm(server, senders, targets, rng):
+    """{sender: [(target, body)]} of what was sent until the kill."""
+    sent, shut = {c: [] for c in senders}, False
+    for turn in range(150):
+        if rng.random() < 0.2:
+            server.gate(None if shut else "writes")
+            shut = not shut
+        for number, c in enumerate(senders):
+            to, body = rng.choice(targets)[1], f"{number}/{turn}"
+            sent[c].append((to, body))
+            c.message(to, body, id=body)
+            c.send("<r xmlns='urn:xmpp:sm:3'/>")
+        pump(senders, 0.02)
+    while sum(c.sm.acked for c in senders) < 1000:
+        pump(senders, 1)
+    server.kill()
+    while pump(senders, 0):
+        pass
+    if shut:
+        server.gate(None)
+    return sent
+
+
+def arrived(server, user, wanted):
+    """The bodies that waited for USER, in their order, until all of WANTED are there."""
+    c = server.client(user=user)
+    c.expect("message", body="before")
+    bodies = []
+    while set(wanted) - set(bodies):
+        bodies.append(body_of(c.expect("message", has="delay:delay")))
+    c.end()
+    return bodies
+
+
+def check_order(bodies):
+    last = {}
+    for body in bodies:
+        sender, turn = map(int, body.split("/"))
+        assert turn > last.get(sender, -1), f"{body} comes after {sender}/{last[sender]}: twice, or out of order"
+        last[sender] = turn
+
+
+def weather(seed):
+    rng = random.Random(seed)
+    with Outage() as server:
+        targets = [server.away(f"target{i}") for i in range(10)]
+        senders = [talker(server, f"sender{i}") for i in range(10)]
+        sent = storm(server, senders, targets, rng)
+        acked = {to: set() for _, to in targets}
+        bounced = {e.get("id") for c in senders for e in c.queue if hasattr(e, "get") and e.get("type") == "error"}
+        for c, messages in sent.items():
+            for to, body in messages[:c.sm.acked]:
+                acked[to].add(body)
+        server.drop_clients()
+        server.start()
+        print(f"# seed {seed}: {sum(map(len, acked.values()))} acknowledged, {len(bounced)} refused")
+        for user, to in targets:
+            check_order(arrived(server, user, acked[to] - bounced))
+        server.wait_until("the journal is empty", lambda: not server.journal())
+
+
+def test_weather():
+    weather(random.SystemRandom().randrange(1 << 32))
+
+
+def test_weather_again():
+    weather(random.SystemRandom().randrange(1 << 32))

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A backend that can be told to be away: SQLite behind a gate.  The gate is a file; while it exists, its word says what
- * happens.  writes: commits fail.  all: reads and commits fail.  hang: neither ends until the gate says otherwise.
+ * happens.  writes: commits fail.  all: reads and commits fail.  hang: commits do not end until the gate says otherwise.
  */
 #include <meerkat/plugin.h>
 #include <stdio.h>
@@ -17,7 +17,6 @@
 struct held {
     struct held *next;
     struct mk_op *op;
-    struct mk_read *read; /* one of the two */
     struct mk_commit *commit;
 };
 
@@ -50,13 +49,6 @@ static enum word gate_word(const struct gate *g) {
                                            : OPEN;
 }
 
-static void let_go(struct held *h) {
-    if (h->read)
-        read_rows(h->op, h->read);
-    else
-        commit(h->op, h->commit);
-}
-
 static void fail(struct mk_op *op) {
     mk_op_explain(op, "the gate is shut");
     mk_op_done_remote(op, MK_E_BACKEND);
@@ -76,7 +68,7 @@ static void *wait_main(void *arg) {
         pthread_mutex_unlock(&g->lock);
         for (struct held *h = all, *next; h; h = next) {
             next = h->next;
-            let_go(h);
+            commit(h->op, h->commit);
         }
         nanosleep(&(struct timespec){ .tv_nsec = 10 * 1000 * 1000 }, NULL);
     }
@@ -94,14 +86,10 @@ static void hold(struct gate *g, struct held like) {
 
 static void flaky_read(struct mk_op *op, struct mk_read *read) {
     const struct flaky *me = mk_op_inst(op);
-    struct held h = { .op = op, .read = read };
-    enum word word = gate_word(me->gate);
-    if (word == HANG)
-        hold(me->gate, h);
-    else if (word == ALL)
+    if (gate_word(me->gate) == ALL)
         fail(op);
     else
-        let_go(&h);
+        read_rows(op, read);
 }
 
 static void flaky_commit(struct mk_op *op, struct mk_commit *c) {
@@ -113,7 +101,7 @@ static void flaky_commit(struct mk_op *op, struct mk_commit *c) {
     else if (word != OPEN)
         fail(op);
     else
-        let_go(&h);
+        commit(op, c);
 }
 
 static int flaky_start(void *inst, struct mk_err *err) {

@@ -138,6 +138,31 @@ FIBER_TEST(large_values_fit) {
     NEED(same);
 }
 
+FIBER_TEST(bytes_are_any_octets) {
+    enum { EMOJI = 16 * 1024 }; /* 64 KiB of text */
+    unsigned char octets[512];
+    char *text = xmalloc(EMOJI * 4);
+    for (unsigned i = 0; i < sizeof octets; i++)
+        octets[i] = (unsigned char)i;
+    for (size_t i = 0; i < EMOJI; i++)
+        memcpy(text + i * 4, "\xf0\x9f\xa6\xa6", 4);
+    struct mk_value row[K_COUNT];
+    const struct mk_row *got;
+    plain_kind(c, row, "octets", 0);
+    row[K_BYTES] = mk_v_bytes(octets, sizeof octets);
+    row[K_TEXT] = row[K_NOTE] = mk_v_view((struct mk_view){ text, EMOJI * 4 });
+    int rc = mk_put_now(c, kinds, MK_UPSERT, row);
+    struct mk_value key[] = { row[K_OWNER], row[K_ID] };
+    if (rc == MK_OK)
+        rc = mk_get(c, kinds, key, &got);
+    bool same = rc == MK_OK && mk_row_bytes(got, K_BYTES).len == sizeof octets &&
+                memcmp(mk_row_bytes(got, K_BYTES).s, octets, sizeof octets) == 0 &&
+                mk_row_bytes(got, K_TEXT).len == EMOJI * 4 && memcmp(mk_row_text(got, K_TEXT), text, EMOJI * 4) == 0;
+    free(text);
+    NEED_INT(rc, 0);
+    NEED(same);
+}
+
 FIBER_TEST(long_keys_fit) {
     char name[1025], part[1025];
     memset(name, 'k', sizeof name);
@@ -380,6 +405,7 @@ const struct test row_tests[] = {
     TEST(hostile_text_is_text, 0),
     TEST(hostile_keys_are_keys, 0),
     TEST(large_values_fit, 0),
+    TEST(bytes_are_any_octets, 0),
     TEST(long_keys_fit, 0),
     TEST(what_is_no_text_is_refused, 0),
     TEST(wrong_types_are_refused, 0),

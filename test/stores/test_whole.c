@@ -68,7 +68,7 @@ MK_SUSPENDS static int fill_pairs(struct mk_ctx *c, const char *room) {
     return MK_OK;
 }
 
-static void pages_have_all_rows_once_fiber(struct mk_ctx *c, void *arg) {
+MK_SUSPENDS static void pages_have_all_rows_once_fiber(struct mk_ctx *c, void *arg) {
     (void)arg;
     struct seen seen = { .room = mk_printf(c, "all-%s", run_id) }, again = seen;
     int64_t count;
@@ -96,7 +96,7 @@ static void put_end(struct mk_ctx *c, const char *item, struct mk_value until, i
     if (*rc == MK_OK)
         *rc = mk_put_later(c, ends, MK_UPSERT, row, NULL);
 }
-static void expired_rows_are_not_seen_fiber(struct mk_ctx *c, void *arg) {
+MK_SUSPENDS static void expired_rows_are_not_seen_fiber(struct mk_ctx *c, void *arg) {
     (void)arg;
     const struct mk_rows *rows;
     int64_t before, after;
@@ -124,6 +124,85 @@ static void expired_rows_are_not_seen(void) {
         harness_run(0, expired_rows_are_not_seen_fiber, NULL);
 }
 
+/* ---- a large partition ------------------------------------------------------------------------------------------ */
+
+enum { LARGE = 20000, LARGE_PAGE = 700 };
+
+static int put_letter(struct mk_ctx *c, const struct mk_jid *owner, const struct mk_jid *peer, int i) {
+    struct mk_value row[L_COUNT] = { [L_OWNER] = mk_v_jid(owner),
+                                     [L_STAMP] = mk_v_time(i / 3),
+                                     [L_ID] = mk_v_text(mk_printf(c, "%06d", i)),
+                                     [L_PEER] = mk_v_jid(peer),
+                                     [L_BODY] = mk_v_text("A letter of some length, as most of them are."),
+                                     [L_READ] = mk_v_bool(i % 2) };
+    return mk_put_later(c, letters, MK_UPSERT, row, NULL);
+}
+
+struct large {
+    const struct mk_jid *owner, *peer;
+    int next;
+};
+
+/* Some at a time: the queue is bounded, and a count waits for those before. */
+MK_SUSPENDS static int fill_large(struct mk_ctx *c, const struct large *l) {
+    struct mk_value owner = mk_v_jid(l->owner);
+    int64_t count = 0;
+    int rc = MK_OK;
+    for (int i = 0; i < LARGE && rc == MK_OK; i++) {
+        rc = put_letter(c, l->owner, l->peer, i);
+        if (rc == MK_OK && (i % 5000 == 4999 || i + 1 == LARGE))
+            rc = mk_scan_count(c, letters, MK_SCAN(.partition = &owner), &count);
+    }
+    return rc == MK_OK && count != LARGE ? MK_E_INVALID : rc;
+}
+
+/* A page behind, or before, the row with number AT; the next place. */
+MK_SUSPENDS static int read_large(struct mk_ctx *c, struct large *l, uint32_t flags) {
+    struct mk_value owner = mk_v_jid(l->owner), at[] = { mk_v_time(l->next / 3), mk_v_null() };
+    bool back = flags & MK_SCAN_REVERSE;
+    const struct mk_rows *rows;
+    at[1] = mk_v_text(mk_printf(c, "%06d", l->next));
+    int rc = mk_scan(c, letters,
+                     MK_SCAN(.partition = &owner, .lo = back ? NULL : at, .lo_count = back ? 0 : 2,
+                             .hi = back ? at : NULL, .hi_count = back ? 2 : 0, .flags = flags, .limit = LARGE_PAGE),
+                     &rows);
+    for (size_t i = 0; rc == MK_OK && i < mk_rows_count(rows); i++) {
+        l->next += back ? -1 : 1;
+        if (strcmp(mk_row_text(mk_rows_at(rows, i), L_ID), mk_printf(c, "%06d", l->next)) != 0)
+            rc = MK_E_INVALID;
+    }
+    return rc;
+}
+
+MK_SUSPENDS static void a_large_partition_is_read_in_pages_fiber(struct mk_ctx *c, void *arg) {
+    struct large l = { harness_jid(c, "large-%s@example.org", run_id), harness_jid(c, "p-%s@example.org", run_id), 0 };
+    (void)arg;
+    NEED_INT(fill_large(c, &l), 0);
+    for (int pages = 0; l.next < LARGE - 1; pages++) {
+        NEED(pages <= LARGE / LARGE_PAGE);
+        NEED_INT(read_large(c, &l, MK_SCAN_LO_OPEN), 0);
+    }
+    l.next = LARGE;
+    for (int pages = 0; l.next > 0; pages++) {
+        NEED(pages <= LARGE / LARGE_PAGE);
+        NEED_INT(read_large(c, &l, MK_SCAN_REVERSE | MK_SCAN_HI_OPEN), 0);
+    }
+    struct mk_value unread[] = { mk_v_jid(l.owner), mk_v_bool(false) }, peer = mk_v_jid(l.peer);
+    int64_t count;
+    NEED_INT(mk_scan_count(c, letters, MK_SCAN(.index = 3, .partition = unread), &count), 0);
+    NEED_INT(count, LARGE / 2);
+    NEED_INT(mk_scan_count(c, letters, MK_SCAN(.index = 2, .partition = &peer), &count), 0);
+    NEED_INT(count, LARGE);
+    NEED_INT(mk_del_range(c, letters, MK_SCAN(.partition = unread)), 0);
+    NEED_INT(mk_scan_count(c, letters, MK_SCAN(.index = 2, .partition = &peer), &count), 0);
+    NEED_INT(count, 0);
+}
+static void a_large_partition_is_read_in_pages(void) {
+    harness_run(0, a_large_partition_is_read_in_pages_fiber, NULL);
+}
+
+/* ---- schema ------------------------------------------------------------------------------------------------------- */
+
 /* Of every collection, whether it is stored in the backend or not. */
 static void the_schema_can_be_printed(void) {
     const struct mk_backend_ops *ops = pairs->service->svc.ops;
@@ -142,6 +221,7 @@ static void the_schema_can_be_printed(void) {
 const struct test whole_tests[] = {
     TEST(pages_have_all_rows_once, 0),
     TEST(expired_rows_are_not_seen, 0),
+    TEST(a_large_partition_is_read_in_pages, 0),
     TEST(the_schema_can_be_printed, 0),
 };
 const size_t whole_test_count = sizeof whole_tests / sizeof whole_tests[0];
