@@ -182,12 +182,19 @@ static void commit(struct mk_op *op, struct mk_commit *commit) {
     push(&me->db->writes, job);
 }
 
+static void schema(const void *inst, const struct mk_coll *coll, struct mk_schema *out) {
+    (void)inst;
+    pgsql_print(coll, out);
+}
+
 static const struct mk_backend_ops ops = {
     .size = sizeof(struct mk_backend_ops),
     .caps = MK_CAP_TTL | MK_CAP_TEXT_SEARCH | MK_CAP_BATCH | MK_CAP_DURABLE,
     .define = define,
     .read = read_rows,
     .commit = commit,
+    .sweep = read_rows,
+    .schema = schema,
 };
 static const struct mk_provide_decl provides[] = {
     MK_PROVIDE(mk_backend, 1, 0, &ops, "Stores collections in a PostgreSQL database."),

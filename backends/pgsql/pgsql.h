@@ -93,6 +93,7 @@ int64_t now_us(void);
 
 extern const struct sql_dialect pgsql_dialect;
 /* Makes or migrates what stores T; on P outside of a pipeline. */
+void pgsql_print(const struct mk_coll *coll, struct mk_schema *out); /* what it runs in an empty database */
 int pgsql_define(struct pg *p, const struct sql_table *t, bool create, struct mk_err *err);
 /* The schema and the server's own tables; false: p->why. */
 bool pgsql_prepare_schema(struct pg *p);

@@ -11,6 +11,8 @@ static bool send_read(struct pg *p, struct job *job) {
     const struct sql_table *t = mk_coll_data(r->coll);
     if (r->kind == MK_R_GET)
         sql_get(&p->query, t, r->key, r->now);
+    else if (r->kind == MK_R_ALL || r->kind == MK_R_COUNT_ALL)
+        sql_all(&p->query, t, r);
     else if (!sql_scan(&p->query, t, r))
         return false;
     pg_send(p, &p->query);
@@ -20,7 +22,7 @@ static bool send_read(struct pg *p, struct job *job) {
 
 static int take_rows(struct job *job, const PGresult *res) {
     struct mk_read *r = job->read;
-    if (r->kind == MK_R_COUNT) {
+    if (r->kind == MK_R_COUNT || r->kind == MK_R_COUNT_ALL) {
         r->count = PQntuples(res) == 1 ? result_int(res, 0, 0) : 0;
         return MK_OK;
     }

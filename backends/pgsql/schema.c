@@ -146,28 +146,42 @@ static const struct sql_engine engine = {
                     "NOT NULL)",
 };
 
-static int parts(void *pg, const struct sql_table *t) {
-    static const struct sql_parts_how how = {
-        .list = "SELECT c.relname,obj_description(c.oid,'pg_class') FROM pg_index i JOIN pg_class c ON "
-                "c.oid=i.indexrelid WHERE i.indrelid=to_regclass(quote_ident($1)) AND NOT i.indisprimary",
-        .mark = add_mark,
-        .drop = add_drop,
-    };
-    struct sql_parts wanted = { .count = 0 };
-    sql_parts_indexes(&wanted, t);
+static const struct sql_parts_how how = {
+    .list = "SELECT c.relname,obj_description(c.oid,'pg_class') FROM pg_index i JOIN pg_class c ON "
+            "c.oid=i.indexrelid WHERE i.indrelid=to_regclass(quote_ident($1)) AND NOT i.indisprimary",
+    .mark = add_mark,
+    .drop = add_drop,
+};
+
+static void want_parts(struct sql_parts *wanted, const struct sql_table *t) {
+    sql_parts_indexes(wanted, t);
     for (unsigned i = 0; i < t->col_count; i++) {
         if (!(sql_col(t, i)->flags & MK_COL_TEXT_SEARCH))
             continue;
         char suffix[80] = "_search_";
         strncat(suffix, sql_col(t, i)->name, sizeof suffix - sizeof "_search_");
-        struct sql_part *part = sql_part_add(&wanted, t, suffix);
+        struct sql_part *part = sql_part_add(wanted, t, suffix);
         sql_add(&part->sql, "CREATE INDEX \"%s\" ON \"%s\" USING gin(", part->name.s, t->name);
         add_document(&part->sql, t, i);
         sql_add(&part->sql, ")");
     }
+}
+
+static int parts(void *pg, const struct sql_table *t) {
+    struct sql_parts wanted = { .count = 0 };
+    want_parts(&wanted, t);
     int rc = sql_parts_sync(&engine, pg, t, &wanted, &how);
     sql_parts_free(&wanted);
     return rc;
+}
+
+void pgsql_print(const struct mk_coll *coll, struct mk_schema *out) {
+    struct sql_table *t = sql_table_new(&pgsql_dialect, coll);
+    struct sql_parts wanted = { .count = 0 };
+    want_parts(&wanted, t);
+    sql_print(&engine, t, &wanted, &how, out);
+    sql_parts_free(&wanted);
+    sql_table_free(t);
 }
 
 int pgsql_define(struct pg *p, const struct sql_table *t, bool create, struct mk_err *err) {

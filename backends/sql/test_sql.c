@@ -2,6 +2,8 @@
 /* Texts of statements in three dialects, with as many values as placeholders; and the cache. */
 #include "check.h"
 #include "sql.h"
+#include <stdarg.h>
+#include <string.h>
 
 static const struct mk_col_decl cols[] = {
     { "owner", MK_C_JID, MK_COL_PARTITION, "" },
@@ -92,6 +94,18 @@ static void scan(uint32_t kind, struct mk_scan s) {
     CHECK(sql_scan(&q, t, &(struct mk_read){ .kind = kind, .scan = &s, .now = 9 }));
 }
 
+static struct sql_text printed;
+
+void mk_schema_add(struct mk_schema *out, const char *fmt, ...) {
+    char text[1024];
+    va_list args;
+    (void)out;
+    va_start(args, fmt);
+    vsnprintf(text, sizeof text, fmt, args);
+    va_end(args);
+    sql_add(&printed, "%s", text);
+}
+
 /* ---- tests ---------------------------------------------------------------------------------------------------------- */
 
 static void reads(void) {
@@ -131,6 +145,39 @@ static void scans_with_bounds(void) {
     said("SELECT \"owner\",\"id\",\"at\",\"number\",\"until\" FROM \"things\" WHERE \"owner\"=? AND (\"until\" IS NULL "
          "OR "
          "\"until\">?) ORDER BY \"number\" DESC,\"id\" DESC,\"at\" DESC");
+}
+
+static void reads_all(void) {
+    use(&dollars);
+    sql_all(&q, t, &(struct mk_read){ .kind = MK_R_COUNT_ALL, .now = 9 });
+    said("SELECT count(*) FROM \"things\" WHERE 1=1 AND (\"until\" IS NULL OR \"until\">$1)");
+    sql_all(&q, t, &(struct mk_read){ .kind = MK_R_ALL, .limit = 5, .now = 9 });
+    said("SELECT \"owner\",\"id\",\"at\",\"number\",\"until\" FROM \"things\" WHERE 1=1 AND (\"until\" IS NULL OR "
+         "\"until\">$1) ORDER BY \"owner\",\"id\",\"at\" LIMIT $2");
+    sql_all(&q, t, &(struct mk_read){ .kind = MK_R_ALL, .limit = 5, .now = 9, .after = row });
+    said("SELECT \"owner\",\"id\",\"at\",\"number\",\"until\" FROM \"things\" WHERE 1=1 AND "
+         "(\"owner\",\"id\",\"at\")>($1,$2,$3) AND (\"until\" IS NULL OR \"until\">$4) ORDER BY "
+         "\"owner\",\"id\",\"at\" LIMIT $5");
+    CHECK_INT(q.args[2].v->u.i, 3);
+    CHECK_INT(q.args[4].v->u.i, 5);
+}
+
+static void add_mark(struct sql_text *s, const struct sql_part *part, const char *mark) {
+    sql_add(s, "COMMENT ON %s IS '%s'", part->name.s, mark);
+}
+static void prints_the_schema(void) {
+    static const struct sql_parts_how how = { .mark = add_mark };
+    use(&dollars);
+    const struct sql_engine engine = { .dialect = &dollars, .schema_table = "CREATE TABLE meerkat_schema(name)" };
+    struct sql_parts parts = { .count = 0 };
+    sql_parts_indexes(&parts, t);
+    sql_print(&engine, t, &parts, &how, NULL);
+    sql_parts_free(&parts);
+    CHECK(strstr(printed.s, "CREATE TABLE meerkat_schema(name);\nCREATE TABLE \"things\"(") == printed.s);
+    CHECK(strstr(printed.s, "\nCOMMENT ON things___ttl IS 'meerkat ") != NULL);
+    CHECK(strstr(printed.s,
+                 ";\nINSERT INTO meerkat_schema(name,version,cols)VALUES('things',1,'owner jid partition\n") != NULL);
+    sql_free(&printed);
 }
 
 static void puts_rows(void) {
@@ -255,8 +302,9 @@ static void forgets_the_oldest_statement(void) {
 }
 
 int main(void) {
-    int failed = CHECK_RUN(T(reads), T(scans_with_bounds), T(puts_rows), T(changes_rows), T(sweeps), T(makes_tables),
-                           T(finds_words), T(forgets_the_oldest_statement));
+    int failed =
+        CHECK_RUN(T(reads), T(scans_with_bounds), T(reads_all), T(prints_the_schema), T(puts_rows), T(changes_rows),
+                  T(sweeps), T(makes_tables), T(finds_words), T(forgets_the_oldest_statement));
     sql_query_free(&q);
     sql_table_free(t);
     return failed;

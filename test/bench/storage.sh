@@ -3,7 +3,8 @@
 # Durable inserts through the server's storage beside a program that inserts the same rows by hand.
 #   test/bench/storage.sh [--quick] [BUILD [BACKEND [OPTION=VALUE...]]]
 # BACKEND is sqlite if it is left out; options are those of its group in `backends`.  A backend NAME has a floor if there
-# is a program bench_storage_NAME in BUILD/test/bench, which takes a new file, rows a commit and seconds.
+# is a program bench_storage_NAME in BUILD/test/bench, which takes a place, rows a commit and seconds; the place is
+# BENCH_PLACE (of pgsql a conninfo), or a new file.
 set -eu
 
 here=$(cd "$(dirname "$0")/../.." && pwd)
@@ -28,9 +29,9 @@ new() { mktemp -u "$tmp/XXXXXXXX.db"; }
 echo "machine: $(nproc) cores, $(uname -sr), $(date +%F); $backend, rows of 300 bytes, $seconds s a run, median of $rounds"
 writers='1 10 100 1000'
 for _ in $(seq "$rounds"); do # floor and server alternate, so that a busy neighbour hurts both
-    if [ -x "$floor" ]; then
+    if [ -x "$floor" ] && { [ "$backend" = sqlite ] || [ -n "${BENCH_PLACE:-}" ]; }; then
         for batch in 1 500; do
-            "$floor" "$(new)" "$batch" "$seconds" >>"$tmp/floor.$batch"
+            "$floor" "${BENCH_PLACE:-$(new)}" "$batch" "$seconds" >>"$tmp/floor.$batch"
         done
     fi
     for n in $writers; do
@@ -42,7 +43,7 @@ for _ in $(seq "$rounds"); do # floor and server alternate, so that a busy neigh
     done
 done
 best=''
-if [ -x "$floor" ]; then
+if [ -s "$tmp/floor.500" ]; then
     best=$(median <"$tmp/floor.500")
     best_cpu=$(cut -d' ' -f2 "$tmp/floor.500" | median)
     for batch in 1 500; do
