@@ -40,11 +40,6 @@ struct mk_coll_key mk_coll_key(const struct mk_coll *coll, unsigned index) {
     return index ? (struct mk_coll_key){ other, 1, 1 } : (struct mk_coll_key){ own, 1, 2 };
 }
 
-void mk_schema_add(struct mk_schema *out, const char *fmt, ...) {
-    (void)out;
-    (void)fmt;
-}
-
 /* ---- dialects ------------------------------------------------------------------------------------------------------- */
 
 #define TYPES                                                                                                          \
