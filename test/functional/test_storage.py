@@ -139,7 +139,7 @@ def test_copy_is_refused():
 
 def test_copy_goes_on():
     """Killed in the middle and run again it begins where it was."""
-    rows = 60000
+    rows = 300000  # seconds of work, so that the kill comes into the middle
     with server() as s:
         s.stop()
         fill(f"{s.folder}/one.db", rows)
