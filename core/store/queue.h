@@ -20,6 +20,7 @@ struct service {
     struct mk_backend_ops ops; /* the plugin's, as far as it has them */
     uint32_t caps;
     atomic_llong journal_bytes, journal_rows; /* of all queues */
+    atomic_bool journal_full, journal_broken; /* said so in the log */
     atomic_bool recovering;                   /* rows of a process that died are being stored; all else waits */
     struct segment *left;                     /* where they are, until the queue of worker 0 takes them */
     const struct mk_coll **left_colls;        /* theirs; ends in NULL */
@@ -97,7 +98,7 @@ struct spill {
     size_t fetched_bytes, shadow_bytes;
     bool shadowed;        /* the commit being made has been copied */
     bool fetching, dirty; /* dirty: heads moved, or segments are stored whole, since the last mark */
-    bool recovering, full, marking_again;
+    bool recovering, marking_again;
     struct timer again;
     uint64_t broken_ms; /* 0, or when to try again after a failure */
 };

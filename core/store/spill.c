@@ -124,7 +124,7 @@ static void job_start(struct queue *q, struct spill_job *job) {
 }
 
 static void report_broken(struct queue *q, const char *what, int error) {
-    if (!q->spill.broken_ms)
+    if (!atomic_exchange(&q->service->journal_broken, true))
         log_error("storage: the journal of %s can't be %s: %s; writes wait in memory, and past its bound are refused",
                   q->provider->name, what, strerror(error));
     q->spill.broken_ms = worker_now_ms(q->worker) + BROKEN_MS;
@@ -152,10 +152,9 @@ static bool take_space(struct queue *q, size_t len) {
     if (before + (long long)len <= spill_config.size)
         return true;
     atomic_fetch_sub(&q->service->journal_bytes, (long long)len);
-    if (!q->spill.full)
+    if (!atomic_exchange(&q->service->journal_full, true))
         log_error("storage: the journal of %s is full: writes wait in memory, and past its bound are refused",
                   q->provider->name);
-    q->spill.full = true;
     return false;
 }
 
@@ -308,7 +307,7 @@ static void finish_write(struct queue *q, struct spill_job *job) {
         write_failed(q, job);
         return;
     }
-    if (s->broken_ms)
+    if (atomic_exchange(&q->service->journal_broken, false))
         log_notice("storage: the journal of %s is written again", q->provider->name);
     s->broken_ms = 0;
     append_segment(s, job->segment);
@@ -433,7 +432,7 @@ static struct segment *take_stored(struct queue *q) {
         s->first = gone->next;
         gone->next = NULL;
         add_space(q, 0, -segment_bytes(gone));
-        s->full = false;
+        atomic_store(&q->service->journal_full, false);
         *tail = gone;
         tail = &gone->next;
     }

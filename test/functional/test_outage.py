@@ -42,15 +42,15 @@ class Outage(Server):
         os.rename(path + ".new", path)
 
     def away(self, name):
-        """An account that is away, and known to have nothing waiting: its first message needs to read that."""
+        """An account that is away, with one message: the first needs to read how many wait."""
         user = self.account(name)
-        c = self.client(user=user)
-        c.end()
         teller = self.client("teller")
-        teller.message(f"{user}@{DOMAIN}", "before")
-        self.wait_until("it is stored", lambda: self.control("offline.count", account=f"{user}@{DOMAIN}")[0]["messages"])
+        address = f"{user}@{DOMAIN}"
+        teller.message(address, "before")
+        # It must be there first: mail of two senders has no order between them.
+        self.wait_until("it is stored", lambda: self.control("offline.count", account=address)[0]["messages"] == 1)
         teller.end()
-        return user, f"{user}@{DOMAIN}"
+        return user, address
 
     def journal(self):
         return glob.glob(f"{self.config['journal']['folder']}/*.journal")
@@ -216,7 +216,7 @@ def test_its_bound():
                 count += 1
                 if count == 200:
                     break
-            assert server.log().count("is full: writes wait in memory") in (1, 2), "once for each worker"
+            assert server.log().count("is full: writes wait in memory") == 1
             assert os.path.getsize(server.journal()[0]) < 20000 + 4096
         assert refused is not None and got is not None
         alice.wait_acked()
@@ -233,7 +233,7 @@ def test_a_journal_that_can_not_be_written():
             server.wait_until("it is said", lambda: "the journal of flaky can't be written" in server.log())
             if acked_now(alice) > before:
                 fail(alice, "a row is acknowledged that is in memory alone")
-            assert server.log().count("can't be written") in (1, 2), "once for each worker"
+            assert server.log().count("can't be written") == 1
         alice.wait_acked()
         collected(server, carol, 20)
 
