@@ -106,7 +106,7 @@ static const struct mk_opt_decl limit_rows[] = {
                     "Time after which failed logins are forgotten."),
     MK_OPT_INT(struct limits, store_queue, "100000", 100, 100000000, 0,
                "Rows of one worker that wait to be written; past it stanzas are refused with resource-constraint."),
-    MK_OPT_INT(struct limits, store_commit, "256", 1, 100000, 0, "Most rows of one commit."),
+    MK_OPT_INT(struct limits, store_commit, "512", 1, 100000, 0, "Most rows of one commit."),
     MK_OPT_DURATION(struct limits, store_retry, "100", 10, 30000, 0,
                     "Time before a commit that failed is tried again; it doubles up to 5 s."),
 };

@@ -15,6 +15,7 @@
 enum { PAIRS = 64, CHUNK = 65536 };
 struct pair {
     int client, server; /* -1: free */
+    bool writes;        /* it has prepared what makes a transaction known, and so commits with each pipeline's end */
     bool deaf;          /* what the server says next is the end */
 };
 static struct pair pairs[PAIRS];
@@ -32,7 +33,7 @@ static struct sockaddr_in loopback(int port) {
 static void cut(struct pair *p) {
     close(p->client);
     close(p->server);
-    *p = (struct pair){ -1, -1, false };
+    *p = (struct pair){ .client = -1, .server = -1 };
 }
 
 static void accept_one(void) {
@@ -49,7 +50,7 @@ static void accept_one(void) {
         close(server);
         return;
     }
-    *p = (struct pair){ client, server, false };
+    *p = (struct pair){ .client = client, .server = server };
 }
 
 static bool send_all(int fd, const char *data, ssize_t len) {
@@ -63,10 +64,12 @@ static bool send_all(int fd, const char *data, ssize_t len) {
     return true;
 }
 
-/* Whether this COMMIT's turn has come; which way, if so. */
-static bool is_cut(const char *data, ssize_t len, int *way) {
+/* Whether this commit's turn has come; which way, if so. */
+static bool is_cut(struct pair *p, const char *data, ssize_t len, int *way) {
+    static const char number[] = "INSERT INTO meerkat_commits", end[] = { 'S', 0, 0, 0, 4 };
     int n = atomic_load(&each);
-    if (!n || !memmem(data, (size_t)len, "COMMIT", 6) || atomic_fetch_add(&commits, 1) % n)
+    p->writes |= memmem(data, (size_t)len, number, sizeof number - 1) != NULL;
+    if (!n || !p->writes || !memmem(data, (size_t)len, end, sizeof end) || atomic_fetch_add(&commits, 1) % n)
         return false;
     *way = atomic_fetch_add(&cuts, 1) % CUTS;
     return true;
@@ -76,7 +79,7 @@ static void from_client(struct pair *p) {
     char data[CHUNK];
     int way = CUT_AFTER;
     ssize_t len = recv(p->client, data, sizeof data, 0);
-    bool cuts_it = len > 0 && is_cut(data, len, &way);
+    bool cuts_it = len > 0 && is_cut(p, data, len, &way);
     if (len <= 0 || (cuts_it && way == CUT_BEFORE) || !send_all(p->server, data, len) || (cuts_it && way == CUT_WITHIN))
         cut(p);
     else
@@ -116,7 +119,7 @@ int proxy_start(int port) {
     socklen_t len = sizeof at;
     target = port;
     for (int i = 0; i < PAIRS; i++)
-        pairs[i] = (struct pair){ -1, -1, false };
+        pairs[i] = (struct pair){ .client = -1, .server = -1 };
     listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (bind(listener, (struct sockaddr *)&at, sizeof at) != 0 || listen(listener, 64) != 0 ||
         getsockname(listener, (struct sockaddr *)&at, &len) != 0 || pthread_create(&thread, NULL, run, NULL) != 0)

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A writer.  All commits that wait are one transaction: its statements are one pipeline, and once their results are
- * there COMMIT follows.  If a statement fails, or a group must be undone, everything is rolled back and done again with
- * a savepoint for each group: slower, and rare.
+ * A writer.  All commits that wait are one transaction: its statements are one pipeline.  Where no result can matter
+ * the pipeline's end commits it; else COMMIT follows once the results are there.  If a statement fails, or a group must
+ * be undone, everything is rolled back and done again with a savepoint for each group: slower, and rare.
  *
- * Each transaction also writes its number into meerkat_commits.  If the connection is lost between COMMIT and its answer,
+ * Each transaction also writes its number into meerkat_commits.  If the connection is lost before the commit's answer,
  * the jobs are kept; the next connection sees to it that the old session is over, and reads the number: the transaction
  * happened, and its results are known, or it did not, and is done again.
  */
@@ -107,33 +107,35 @@ static uint32_t group_end(const struct mk_commit *commit, uint32_t i) {
 /* ---- all at once ---------------------------------------------------------------------------------------------- */
 
 static void send_number(struct thread *t) {
-    static const char text[] = "UPDATE meerkat_commits SET number=$3,at=now() WHERE server=$1 AND conn=$2";
+    static const char text[] = "INSERT INTO meerkat_commits(server,conn,number,at)VALUES($1,$2,$3,now())ON CONFLICT"
+                               "(server,conn)DO UPDATE SET number=excluded.number,at=excluded.at";
     struct mk_value values[] = { mk_v_text(t->db->server), mk_v_int(t->number), mk_v_int(t->transaction) };
     struct sql_arg args[] = { { &values[0], MK_C_TEXT }, { &values[1], MK_C_INT }, { &values[2], MK_C_INT } };
     pg_send(&t->pg, &(struct sql_query){ .text = text, .args = args, .count = 3 });
 }
 
-/* Without the row nobody could tell later whether this transaction happened: a new connection makes it again. */
-static enum pg_code take_number(struct pg *p) {
-    PGresult *res;
-    enum pg_code code = pg_next(p, &res);
-    if (code == PG_OK && atoi(PQcmdTuples(res)) != 1) {
-        p->lost = true;
-        code = PG_LOST;
-    }
-    PQclear(res);
-    return code;
+/* Whether what the database says of each change is known before, if nothing fails. */
+static bool is_plain(const struct job *jobs) {
+    for (const struct job *job = jobs; job; job = job->next)
+        for (uint32_t i = 0; i < job->commit->count; i++) {
+            const struct mk_change *x = job->commit->changes[i];
+            bool puts = x->kind == MK_X_PUT && x->mode == MK_UPSERT, dels = x->kind == MK_X_DEL && x->group;
+            if (!x->quiet && !puts && !dels && x->kind != MK_X_DEL_RANGE)
+                return false;
+        }
+    return true;
 }
 
-static enum outcome send_all(struct thread *t, const struct job *jobs, int64_t now) {
+static enum outcome send_all(struct thread *t, const struct job *jobs, bool plain, int64_t now) {
     struct pg *p = &t->pg;
-    pg_send_text(p, "BEGIN");
+    if (!plain)
+        pg_send_text(p, "BEGIN");
     for (const struct job *job = jobs; job; job = job->next)
         for (uint32_t i = 0; i < job->commit->count; i++)
             send_change(p, job->commit->changes[i], now);
     send_number(t);
     pg_sync(p);
-    enum pg_code code = pg_skip(p);
+    enum pg_code code = plain ? PG_OK : pg_skip(p);
     return code == PG_OK ? DONE : failed(p, code);
 }
 
@@ -159,7 +161,7 @@ static enum outcome take_all(struct thread *t, struct job *jobs) {
         }
         torn |= is_torn(job->commit);
     }
-    enum pg_code code = take_number(p);
+    enum pg_code code = pg_skip(p);
     if (code != PG_OK)
         return failed(p, code);
     return torn ? CAREFUL : DONE;
@@ -211,14 +213,13 @@ static enum outcome run_carefully(struct thread *t, struct job *jobs, int64_t no
         }
     send_number(t);
     pg_sync(p);
-    return take_number(p) == PG_OK && pg_finish(p) == PG_OK ? DONE : BROKEN;
+    return pg_finish(p) == PG_OK ? DONE : BROKEN;
 }
 
 /* ---- transactions --------------------------------------------------------------------------------------------- */
 
 /* ROLLBACK is what a transaction that had failed answers. */
-static enum outcome commit(struct thread *t) {
-    struct pg *p = &t->pg;
+static enum outcome commit(struct pg *p) {
     PGresult *res;
     pg_send_text(p, "COMMIT");
     pg_sync(p);
@@ -231,26 +232,45 @@ static enum outcome commit(struct thread *t) {
     return rest == PG_LOST ? UNKNOWN : BROKEN;
 }
 
+/* Without BEGIN all up to the pipeline's end is a transaction. */
+static enum outcome run_plain(struct thread *t, struct job *jobs, int64_t now) {
+    enum outcome outcome = send_all(t, jobs, true, now);
+    if (outcome == DONE)
+        outcome = take_all(t, jobs);
+    if (outcome == DONE && pg_finish(&t->pg) == PG_FAILED)
+        outcome = BROKEN;
+    return t->pg.lost ? UNKNOWN : outcome;
+}
+
+static enum outcome run_all(struct thread *t, struct job *jobs, int64_t now) {
+    enum outcome outcome = send_all(t, jobs, false, now);
+    if (outcome == DONE)
+        outcome = take_all(t, jobs);
+    return outcome == DONE ? commit(&t->pg) : outcome;
+}
+
+static void roll_back(struct pg *p) {
+    char why[512]; /* the reason stays that of the failure */
+    strncpy(why, pg_why(p), sizeof why - 1);
+    why[sizeof why - 1] = '\0';
+    if (pg_finish(p) != PG_LOST && PQtransactionStatus(p->c) != PQTRANS_IDLE)
+        do_text(p, "ROLLBACK");
+    sql_clear(&p->why);
+    sql_add(&p->why, "%s", why);
+}
+
 static enum outcome run_once(struct thread *t, struct job *jobs, bool careful) {
     int64_t now = now_us();
-    enum outcome outcome;
     t->transaction++;
-    if (careful) {
+    enum outcome outcome;
+    if (careful)
         outcome = run_carefully(t, jobs, now);
-    } else {
-        outcome = send_all(t, jobs, now);
-        if (outcome == DONE)
-            outcome = take_all(t, jobs);
-    }
-    if (outcome == DONE)
-        return commit(t);
-    char why[512]; /* the reason stays that of the failure */
-    strncpy(why, pg_why(&t->pg), sizeof why - 1);
-    why[sizeof why - 1] = '\0';
-    if (pg_finish(&t->pg) != PG_LOST)
-        do_text(&t->pg, "ROLLBACK");
-    sql_clear(&t->pg.why);
-    sql_add(&t->pg.why, "%s", why);
+    else
+        outcome = is_plain(jobs) ? run_plain(t, jobs, now) : run_all(t, jobs, now);
+    if (careful && outcome == DONE)
+        outcome = commit(&t->pg);
+    if (outcome != DONE)
+        roll_back(&t->pg);
     return outcome;
 }
 

@@ -11,7 +11,7 @@
 /* Bytes of the values that may wait: with few writes of 16 MiB each the count alone is no bound. */
 enum { QUEUE_BYTES_MAX = 64 << 20, RETRY_MAX_MS = 5000, FLUSH_ROUNDS = 8, LOST_SAY_MS = 10000 };
 
-static struct store_config config = { .queue = 10000, .commit_rows = 256, .retry = 500 };
+static struct store_config config = { .queue = 10000, .commit_rows = 512, .retry = 500 };
 
 struct store_worker {
     struct queue **queues; /* by number of the backend; NULL if this worker never wrote to it */

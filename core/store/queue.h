@@ -53,7 +53,7 @@ struct change {
     struct pending *of_partition, *of_coll;
     uint64_t seq;
     size_t bytes;
-    bool later;     /* nobody hears of its result */
+    bool later;     /* nobody hears of its result; see change_later() */
     bool spillable; /* the journal may have it */
     bool spilling;  /* it is being written there */
     bool replayed;  /* it came from there */
@@ -145,6 +145,11 @@ struct queue *queue_of(struct worker *w, const struct mk_coll *coll);
 struct change *change_new(const struct mk_coll *coll, uint32_t kind, const struct mk_value *values, size_t count,
                           const struct mk_value *old, const struct mk_scan *scan);
 void change_free(struct change *ch);
+/* Nobody will hear of its result. */
+static inline void change_later(struct change *ch) {
+    ch->later = true;
+    ch->x.quiet = 1;
+}
 
 /* Whether COUNT changes of BYTES together may join. */
 bool queue_has_room(const struct queue *q, uint32_t count, size_t bytes);

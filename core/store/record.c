@@ -167,7 +167,7 @@ struct change *record_change(const struct record *r, const struct mk_coll *coll)
     if (read_values(&arena, r, coll, count, values)) {
         ch = change_new(coll, r->kind, values, count, NULL, NULL);
         ch->x.mode = r->mode;
-        ch->later = true;
+        change_later(ch);
     }
     arena_free(&arena);
     return ch;

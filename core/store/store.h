@@ -67,7 +67,7 @@ struct store_config {
     int64_t commit_rows; /* most rows of one commit */
     int64_t retry;       /* ms before a failed commit is tried again, doubling to 5 s */
 };
-void store_setup(const struct store_config *config); /* before the workers start; without it 10000, 256, 500 */
+void store_setup(const struct store_config *config); /* before the workers start; without it 10000, 512, 500 */
 
 /*
  * Opens the journal (journal.h) and takes over what others left in it, when all collections are defined and no worker

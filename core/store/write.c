@@ -64,7 +64,7 @@ static int push_later(struct mk_ctx *c, struct change *ch, const struct mk_stanz
         change_free(ch);
         return MK_E_BUSY;
     }
-    ch->later = true;
+    change_later(ch);
     if (receipt_of)
         ch->receipt = mk_receipt_hold(receipt_of);
     queue_push(q, ch);

@@ -62,6 +62,7 @@ struct mk_change {
     int64_t by;                    /* ADD */
     int64_t number;                /* ADD: the new value */
     int32_t rc;                    /* see below */
+    uint32_t quiet;                /* not 0: nobody hears of RC, but that it failed */
 };
 /*
  * RC is 0 or: MK_E_CONFLICT, MK_E_NOTFOUND (see store.h; DEL in a group never fails so), MK_E_LIMIT (ADD would leave 64

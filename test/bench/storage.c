@@ -73,7 +73,7 @@ int main(int argc, char **argv) {
         fprintf(stderr, "usage: %s BACKEND.so WRITERS SECONDS [OPTION=VALUE...]\n", argv[0]);
         return 2;
     }
-    static const struct store_config config = { .queue = 100000, .commit_rows = 256, .retry = 100 };
+    static const struct store_config config = { .queue = 100000, .commit_rows = 512, .retry = 100 };
     int writers = atoi(argv[2]);
     double seconds = atof(argv[3]);
     memset(payload, 'x', PAYLOAD);

@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Durable inserts through the server's storage beside a program that inserts the same rows by hand.
+# Durable inserts through the server's storage beside a program that inserts the same rows by hand: one a commit, and as
+# many a commit as there are writers, which is all that writers who wait for their rows could ever have in one commit.
 #   test/bench/storage.sh [--quick] [BUILD [BACKEND [OPTION=VALUE...]]]
 # BACKEND is sqlite if it is left out; options are those of its group in `backends`.  A backend NAME has a floor if there
 # is a program bench_storage_NAME in BUILD/test/bench, which takes a place, rows a commit and seconds; the place is
@@ -30,8 +31,8 @@ echo "machine: $(nproc) cores, $(uname -sr), $(date +%F); $backend, rows of 300 
 writers='1 10 100 1000'
 for _ in $(seq "$rounds"); do # floor and server alternate, so that a busy neighbour hurts both
     if [ -x "$floor" ] && { [ "$backend" = sqlite ] || [ -n "${BENCH_PLACE:-}" ]; }; then
-        for batch in 1 500; do
-            "$floor" "${BENCH_PLACE:-$(new)}" "$batch" "$seconds" >>"$tmp/floor.$batch"
+        for n in $writers; do
+            "$floor" "${BENCH_PLACE:-$(new)}" "$n" "$seconds" >>"$tmp/floor.$n"
         done
     fi
     for n in $writers; do
@@ -42,20 +43,14 @@ for _ in $(seq "$rounds"); do # floor and server alternate, so that a busy neigh
         fi
     done
 done
-best=''
-if [ -s "$tmp/floor.500" ]; then
-    best=$(median <"$tmp/floor.500")
-    best_cpu=$(cut -d' ' -f2 "$tmp/floor.500" | median)
-    for batch in 1 500; do
-        echo "by hand, $batch a commit: $(median <"$tmp/floor.$batch") rows/s, $(cut -d' ' -f2 "$tmp/floor.$batch" | median) us of CPU a row"
-    done
-fi
+rate_of() { cut -d' ' -f1 "$1" | median; }
 for n in $writers; do
-    rate=$(cut -d' ' -f1 "$tmp/ours.$n" | median)
-    ratio=''
+    rate=$(rate_of "$tmp/ours.$n")
     cpu=$(cut -d' ' -f4 "$tmp/ours.$n" | median)
-    [ -z "$best" ] || ratio=", of 500 by hand $(awk "BEGIN { printf \"%.2f; by CPU %.2f\", $rate / $best, $best_cpu / $cpu }")"
-    printf '%4d writers: %s rows/s, wait %s us, p99 %s us, %s us of CPU a row%s\n' "$n" "$rate" \
-        "$(cut -d' ' -f2 "$tmp/ours.$n" | median)" "$(cut -d' ' -f3 "$tmp/ours.$n" | median)" \
-        "$cpu" "$ratio"
+    printf '%4d writers: %s rows/s, wait %s us, p99 %s us, %s us of CPU a row\n' "$n" "$rate" \
+        "$(cut -d' ' -f2 "$tmp/ours.$n" | median)" "$(cut -d' ' -f3 "$tmp/ours.$n" | median)" "$cpu"
+    [ -s "$tmp/floor.$n" ] || continue
+    hand=$(rate_of "$tmp/floor.$n") hand_cpu=$(cut -d' ' -f2 "$tmp/floor.$n" | median)
+    awk "BEGIN { printf \"   by hand, %d a commit: %d rows/s, %s us of CPU a row; ratio %.2f; to one a commit %.1f\\n\",
+        $n, $hand, \"$hand_cpu\", $rate / $hand, $rate / $(rate_of "$tmp/floor.1") }"
 done

@@ -270,6 +270,6 @@ def test_two_backends_of_one_kind():
         assert db.sql("SELECT count(*) FROM one.accounts") == [["2"]]
         assert db.sql("SELECT to_regclass('one.offline') IS NULL, to_regclass('two.accounts') IS NULL") == [["t", "t"]]
         metrics = dict(line.rsplit(" ", 1) for line in server.ctl("metrics").splitlines() if line and line[0] != "#")
-        assert metrics["meerkat_pgsql_connections"] == "6", "two pools of two readers and a writer"
+        assert metrics["meerkat_pgsql_connections"] == "8", "two pools of two readers and two writers"
         assert int(metrics["meerkat_pgsql_transactions_total"]) > 0
         traffic.check()
