@@ -18,6 +18,8 @@ struct peer {
     char jid[128];
     unsigned got;   /* messages of the burst that is awaited */
     char nonce[64]; /* of a SCRAM exchange */
+    char sm[64];    /* of its stream to resume, or "" */
+    unsigned heard; /* stanzas since stream management began, or as the stream to resume had */
 };
 
 /* ARRIVED is called when a peer has new input, and once with no input when it is connected (and TLS is up). */
@@ -30,6 +32,8 @@ void peer_say(struct peer *p, const char *fmt, ...) __attribute__((format(printf
 /* Whether TEXT has arrived; then everything up to its end is consumed. */
 bool peer_got(struct peer *p, const char *text);
 void peers_poll(int timeout_ms); /* lets things happen once */
+/* From now on the server may close connections: they count in *ENDED, their FD is -1. */
+void peers_may_end(int *ended);
 
 double now_s(void);
 double cpu_of(int pid); /* seconds of CPU a process has used */
@@ -41,10 +45,15 @@ struct script {
     const char *domain;
     bool anonymous; /* else SCRAM-SHA-1 as userN with password "bench" */
     int accounts;
-    bool full; /* after binding: stream management, carbons, presence */
+    bool full;   /* after binding: stream management, carbons, presence */
+    bool roster; /* and the roster */
     void (*done)(struct peer *p);
 };
 void login_setup(const struct script *s);
 void login_arrived(struct peer *p);
+/* Instead of binding a resource the stream SM is resumed, if that is not "" when the features are there. */
+bool login_resumed(const struct peer *p);
+/* After the login: counts stanzas and says so where it is asked. */
+void login_listen(struct peer *p);
 
 #endif

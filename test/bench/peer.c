@@ -18,6 +18,7 @@ enum { PER_ADDRESS = 5000 }; /* more connections from one address make connect()
 static int epoll_fd = -1;
 static arrived_fn *on_arrived;
 static gnutls_certificate_credentials_t credentials;
+static int *ended;
 
 void fail(const char *fmt, ...) {
     va_list args;
@@ -105,7 +106,8 @@ struct peer *peer_open(int index, int port, bool tls, arrived_fn *arrived) {
 void peer_close(struct peer *p) {
     if (p->tls)
         gnutls_deinit(p->tls);
-    close(p->fd);
+    if (p->fd >= 0)
+        close(p->fd);
     free(p->in);
     free(p);
 }
@@ -166,15 +168,25 @@ static void readable(struct peer *p) {
     ssize_t got = p->tls ? gnutls_record_recv(p->tls, data, sizeof data) : recv(p->fd, data, sizeof data, 0);
     if (p->tls && (got == GNUTLS_E_AGAIN || got == GNUTLS_E_INTERRUPTED))
         return;
+    if (got <= 0 && ended) {
+        close(p->fd);
+        p->fd = -1;
+        ++*ended;
+        return;
+    }
     if (got <= 0)
         fail("connection %d was closed: %.300s", p->index, p->in ? p->in : "");
     add_input(p, data, (size_t)got);
     on_arrived(p);
 }
 
+void peers_may_end(int *count) {
+    ended = count;
+}
+
 void peers_poll(int timeout_ms) {
-    struct epoll_event events[512];
-    int n = epoll_wait(epoll_fd, events, 512, timeout_ms);
+    struct epoll_event events[256];
+    int n = epoll_wait(epoll_fd, events, 256, timeout_ms);
     for (int i = 0; i < n; i++)
         readable(events[i].data.ptr);
 }

@@ -3,11 +3,15 @@
 # Measures a release build of the server and prints each figure beside the floor or the budget.
 #   test/bench/run.sh [--quick] [BUILD]     BUILD: a meson build folder, made if it is missing
 #   test/bench/run.sh storage ...           of storage alone: see storage.sh
+#   test/bench/run.sh storm ...             all accounts come back after a restart: see storm.sh
 set -eu
-if [ "${1:-}" = storage ]; then
+case ${1:-} in
+storage | storm)
+    what=$1
     shift
-    exec "$(dirname "$0")/storage.sh" "$@"
-fi
+    exec "$(dirname "$0")/$what.sh" "$@"
+    ;;
+esac
 
 here=$(cd "$(dirname "$0")/../.." && pwd)
 sessions=15000 seconds=8 rounds=3
