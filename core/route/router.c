@@ -19,7 +19,7 @@ struct delivery {
     /* One of them, of the sender's snapshot; found again by name on another worker. */
     const struct host *host;
     const struct domain *domain;
-    bool for_host, again;
+    bool for_host, again, online;
 };
 
 enum {
@@ -127,11 +127,23 @@ static void refuse_overflow(struct mk_ctx *c, struct mk_entity *e, struct delive
     delivery_free(d);
 }
 
+/* What an account without a session can do without; looking costs nothing, and nothing is made or read for it. */
+static bool is_missed(const struct delivery *d) {
+    if (!d->online || !d->host || d->for_host)
+        return false;
+    const struct account *a = account_find(d->to);
+    return !a || !a->session_count;
+}
+
 /* C: the turn that sends it, NULL if it comes from another worker. */
 static void deliver_here(struct mk_ctx *c, struct delivery *d) {
     d->mail = (struct mail){ .needs = deliver_needs, .turn = deliver_turn, .done = deliver_done };
     if (c && d->again && !c->aside && entity_is_account(c->entity) && mk_jid_same_bare(c->entity->jid, d->to)) {
         entity_mail_first(c, &d->mail); /* it is older than what waits */
+        return;
+    }
+    if (is_missed(d)) {
+        delivery_free(d);
         return;
     }
     struct mk_entity *e = recipient(d);
@@ -164,12 +176,15 @@ static void send_off(struct mk_ctx *c, struct delivery *d) {
     worker_post(home, &d->post);
 }
 
+enum way { ROUTE, ROUTE_AGAIN, ROUTE_ONLINE };
+
 /* To the entity of a local account or host, wherever it lives. */
 static void deliver(struct mk_ctx *c, const struct host *host, const struct mk_stanza *s, const struct mk_jid *to,
-                    bool again) {
+                    enum way way) {
     struct delivery *d = delivery_new(s, to);
     d->host = host;
-    d->again = again;
+    d->again = way == ROUTE_AGAIN;
+    d->online = way == ROUTE_ONLINE;
     send_off(c, d);
 }
 
@@ -192,7 +207,7 @@ static void iq_to_host(struct mk_ctx *c, const struct host *host, const struct m
         return;
     const struct iq_entry *entry = to->resource_len ? NULL : iq_find(host->type, s, MK_TO_SERVER);
     if (entry && entry->row->mode == MK_SERIAL) {
-        deliver(c, host, s, to, false);
+        deliver(c, host, s, to, ROUTE);
         return;
     }
     const struct host *host_before = c->host;
@@ -211,7 +226,7 @@ static void elsewhere(struct mk_ctx *c, const struct mk_stanza *s, const struct 
     refuse_unless_presence(c, s, "remote-server-not-found");
 }
 
-static void route_as(struct mk_ctx *c, const struct mk_stanza *s, const struct mk_jid *to, bool again) {
+static void route_as(struct mk_ctx *c, const struct mk_stanza *s, const struct mk_jid *to, enum way way) {
     const struct host *host = host_find(jid_domain(to), to->domain_len);
     const struct domain *domain = host ? NULL : domain_find(jid_domain(to), to->domain_len);
     if (domain)
@@ -221,19 +236,23 @@ static void route_as(struct mk_ctx *c, const struct mk_stanza *s, const struct m
     else if (!to->local_len && mk_stanza_kind(s) == MK_IQ)
         iq_to_host(c, host, s, to);
     else
-        deliver(c, host, s, to, again);
+        deliver(c, host, s, to, way);
 }
 
 void route(struct mk_ctx *c, const struct mk_stanza *s, const struct mk_jid *to) {
-    route_as(c, s, to, false);
+    route_as(c, s, to, ROUTE);
 }
 
 void mk_route(struct mk_ctx *c, const struct mk_stanza *s, const struct mk_jid *to) {
-    route_as(c, s, to, false);
+    route_as(c, s, to, ROUTE);
 }
 
 void mk_route_again(struct mk_ctx *c, const struct mk_stanza *s, const struct mk_jid *to) {
-    route_as(c, s, to, true);
+    route_as(c, s, to, ROUTE_AGAIN);
+}
+
+void mk_route_online(struct mk_ctx *c, const struct mk_stanza *s, const struct mk_jid *to) {
+    route_as(c, s, to, ROUTE_ONLINE);
 }
 
 int mk_send(struct mk_out *o) {

@@ -113,7 +113,7 @@ static bool notify(struct mk_ctx *c, struct mk_session *session, const struct mk
     struct mk_ev_stanza ev = { .stanza = s, .to = to, .session = session };
     if (mk_run_user_notify_presence(c, &ev))
         return false;
-    mk_route(c, ev.stanza, to);
+    mk_route_online(c, ev.stanza, to);
     return true;
 }
 
@@ -154,7 +154,10 @@ MK_SUSPENDS static void tell_directed(struct mk_ctx *c, struct mk_session *sessi
     directed_clear(&x->directed);
 }
 
-/* From the full JID of FROM, so that its contacts answer that session alone (RFC 6121, 4.3.1). */
+/*
+ * From the full JID of FROM, so that its contacts answer that session alone (RFC 6121, 4.3.1).  Contacts of this server who
+ * are away say nothing: that costs a login nothing for them, and they are taken for unavailable anyway (4.3.2).
+ */
 static void probe_contacts(struct mk_ctx *c, const struct people *p, const struct mk_jid *from) {
     const struct mk_stanza *probe;
     struct mk_out *o = mk_new(c, MK_PRESENCE, MK_TYPE_PROBE, NULL);
@@ -163,7 +166,7 @@ static void probe_contacts(struct mk_ctx *c, const struct people *p, const struc
         return;
     for (uint32_t i = 0; i < p->count; i++)
         if (p->items[i]->state & MK_SUB_TO)
-            mk_route(c, probe, p->items[i]->jid);
+            mk_route_online(c, probe, p->items[i]->jid);
 }
 
 /* A session that has just become available sees the others. */

@@ -172,6 +172,10 @@ MK_EXPORT void mk_route(struct mk_ctx *c, const struct mk_stanza *s, const struc
  * being archived or copied once more (mk_ev_stanza.again). */
 MK_EXPORT void mk_route_again(struct mk_ctx *c, const struct mk_stanza *s, const struct mk_jid *to);
 
+/* The same for what an account of this server can do without while it has no session, such as a contact's presence: it is
+ * then dropped, and nothing is read for it. */
+MK_EXPORT void mk_route_online(struct mk_ctx *c, const struct mk_stanza *s, const struct mk_jid *to);
+
 MK_END_DECLS
 
 #endif

@@ -359,6 +359,10 @@ class Server:
     def ctl_json(self, *words):
         return json.loads(self.ctl("--json", *words))
 
+    def metrics(self):
+        lines = (line for line in self.ctl("metrics").splitlines() if line and line[0] != "#")
+        return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines)}
+
     def control(self, command, **args):
         """A command without the program: rows of the answer.  It must succeed."""
         with socket.socket(socket.AF_UNIX) as s:

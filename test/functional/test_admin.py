@@ -171,15 +171,6 @@ def test_fibers(server):
     server.ctl("fibers")
 
 
-def metrics(server):
-    out = {}
-    for line in server.ctl("metrics").splitlines():
-        if line and not line.startswith("#"):
-            name, value = line.rsplit(" ", 1)
-            out[name] = float(value)
-    return out
-
-
 def total(values, name):
     return sum(v for k, v in values.items() if k == name or k.startswith(name + "{"))
 
@@ -191,12 +182,12 @@ def test_metrics(server):
         assert re.fullmatch(r'# (HELP|TYPE) \w+ .*|\w+(\{\w+="[^"]*"(,\w+="[^"]*")*\})? -?[0-9.e+-]+(Inf|NaN)?|', line), line
     typed = re.findall(r"^# TYPE (\w+)", text, re.M)
     assert len(typed) == len(set(typed)), "a family is described once"
-    before = metrics(server)
+    before = server.metrics()
     c = server.client()
     for _ in range(10):
         c.message(c.jid, "x")
         c.expect("message")
-    after = metrics(server)
+    after = server.metrics()
 
     def grew(part):
         return sum(v for k, v in after.items() if part in k) - sum(v for k, v in before.items() if part in k)

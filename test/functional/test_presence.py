@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Presence: RFC 6121, section 4."""
 from element import NS, child, text
-from server import DOMAIN, OTHER
+from server import DOMAIN, OTHER, Server
 from test_roster import befriend, interested
 from xmpp import settle
 
@@ -170,6 +170,27 @@ def test_probe_of_who_is_away(server):
     a.expect("presence", type="unavailable", from_=b.jid)
     a.presence(to=b.bare, type="probe")
     a.expect("presence", type="unavailable", from_=b.bare)
+
+
+def test_login_reads_nothing_for_contacts(_):
+    """However many contacts are away, a login reads the database as often as that of an account without any."""
+    with Server(sqlite=True) as server:
+        popular = interested(server, "popular")
+        friends = [interested(server, f"friend{i}") for i in range(20)]
+        for friend in friends:
+            befriend(popular, friend)
+        loner = interested(server, "loner")
+        for c in [*friends, popular, loner]:
+            c.end()
+        server.restart()
+
+        def cost(user):
+            before, c = server.metrics()["meerkat_store_reads_total"], server.client(user=user)
+            settle(c)
+            return server.metrics()["meerkat_store_reads_total"] - before
+
+        dear, cheap = cost(popular.user), cost(loner.user)
+        assert dear == cheap, (dear, cheap)
 
 
 def test_directed(server):
