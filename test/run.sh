@@ -17,7 +17,9 @@ tsan_build=${MEERKAT_TSAN_BUILD:-$root/build-tsan}
 threaded=' control listener metrics move pgsql redis-faults reload store_journal store_queue stores-memory stores-pgsql stores-redis stores-sqlite turn users '
 interleaved='test_offline test_presence test_register test_roster test_routing test_sasl test_stream_mgmt'
 # Functional tests that run again with each of these backends, whose services are started for them.
-stored='test_offline test_register test_roster test_sasl'
+stored='test_mam test_mam_limits test_mam_rooms test_mam_wishes test_offline test_register test_roster test_sasl'
+# And with these, that keep what kill -9 meets.
+crashed_in='pgsql'
 stored_in='pgsql redis'
 fuzz_seconds=${MEERKAT_FUZZ_SECONDS:-10}
 python=/usr/bin/python3 # the system's own, which has the modules that apt installs
@@ -105,11 +107,18 @@ chaos_jobs() {
     done
 }
 
+stored_job() { # BACKEND FILE
+    printf 'tap\t%s.%s\tMEERKAT_TEST_BACKEND=%s %q test/functional/run.py --file %s\n' "$1" "$2" "$1" "$python" "$2"
+}
+
 stored_jobs() {
     for backend in $stored_in; do
         for name in $stored; do
-            printf 'tap\t%s.%s\tMEERKAT_TEST_BACKEND=%s %q test/functional/run.py --file %s\n' "$backend" "$name" "$backend" "$python" "$name"
+            stored_job "$backend" "$name"
         done
+    done
+    for backend in $crashed_in; do
+        stored_job "$backend" test_crash
     done
 }
 

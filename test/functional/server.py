@@ -173,6 +173,9 @@ def service_backend(name, env=os.environ):
 
 # ---- the server
 
+OPENED = "opened"
+
+
 def end_with_parent():
     """So that no server outlives a runner that was killed (PR_SET_PDEATHSIG)."""
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)
@@ -180,7 +183,8 @@ def end_with_parent():
 
 class Server:
     """CONFIG is merged into the default; a function gets the default tree and changes it.  SQLITE keeps everything in a
-    file that a restart finds again.  As a context manager it is stopped, which must go well, and removed."""
+    file that a restart finds again, or in the backend that all tests are to use; OPENED in a file whatever that is, for
+    tests that open it themselves.  As a context manager it is stopped, which must go well, and removed."""
 
     last_words = None  # of one whose context ended with an error
 
@@ -193,7 +197,7 @@ class Server:
             tree = merged(tree, {"backends": {"memory": None, "sqlite": {"path": f"{self.folder}/data.db"}},
                                  "storage": {"default": "sqlite"}})
         backend = os.environ.get("MEERKAT_TEST_BACKEND")
-        if backend:
+        if backend and sqlite != OPENED:
             tree = merged(tree, {"storage": {"default": backend}})
             tree["backends"] = {backend: service_backend(backend)}
         self.config = copy.deepcopy(tree)

@@ -5,7 +5,7 @@ import sqlite3
 
 from element import name, show
 from mam import MAM, bodies, everything, fetch, prefs, query, rsm, sent, told, two, wait_for
-from server import Server
+from server import OPENED, Server
 from xmpp import fail
 
 SQLITE = True
@@ -23,7 +23,7 @@ def test_most_messages(server):
 
 
 def test_age_that_was_lowered(server):
-    with Server({"plugins": {"mam": {"trim_every": "1s"}}}, sqlite=True) as s:
+    with Server({"plugins": {"mam": {"trim_every": "1s"}}}, sqlite=OPENED) as s:
         alice, bob, _ = sent(s, 3)
         s.stop()
         with sqlite3.connect(f"{s.folder}/data.db") as db:
@@ -38,7 +38,7 @@ def test_age_that_was_lowered(server):
 
 
 def test_age(server):
-    with Server({"plugins": {"mam": {"max_age": "1m"}}}, sqlite=True) as s:
+    with Server({"plugins": {"mam": {"max_age": "1m"}}}, sqlite=OPENED) as s:
         _, bob, _ = sent(s, 2)
         assert len(fetch(bob)) == 2
         s.stop()
@@ -52,7 +52,7 @@ def test_age(server):
 
 def test_ids_grow_though_the_clock_steps_back(server):
     """After a restart too: an archive knows its newest message."""
-    with Server(sqlite=True) as s:
+    with Server(sqlite=OPENED) as s:
         alice, bob, _ = sent(s, 2)
         s.stop()
         with sqlite3.connect(f"{s.folder}/data.db") as db:
