@@ -17,24 +17,18 @@ struct entry { /* of an index elsewhere */
     struct mk_view member, token; /* in the page's answer */
     redisReply row;               /* without its text if there is none */
 };
-struct read_job {
-    struct db *db;
-    struct mk_op *op;
-    struct mk_read *read;
-    const struct table *t;
-    struct mk_value *values;
-    struct bytes base, order, min, max;
-    struct entry *entries;
-    size_t entry_count, waits;
-    redisReply *page;
-    int64_t started; /* ms since 1970 */
-    uint32_t left;   /* rows still wanted */
-    bool failed, full;
-    char why[256];
-};
 
-static void read_over(struct read_job *j, int rc) {
+static const struct mk_scan everything = { .size = sizeof everything }; /* of a partition */
+
+bool read_counts(const struct read_job *j) {
+    return j->read->kind == MK_R_COUNT || j->read->kind == MK_R_COUNT_ALL;
+}
+
+void read_over(struct read_job *j, int rc) {
     struct db *db = j->db;
+    if (rc == MK_OK && j->names && j->left && sweep_on(j))
+        return;
+    names_drop(j->names);
     if (rc == MK_E_BACKEND)
         mk_op_explain(j->op, "%s", j->why);
     mk_op_done_remote(j->op, rc);
@@ -47,7 +41,7 @@ static void read_over(struct read_job *j, int rc) {
     db->active--;
 }
 
-static void read_failed(struct read_job *j, const char *why) {
+void read_failed(struct read_job *j, const char *why) {
     snprintf(j->why, sizeof j->why, "%s", why ? why : "no answer");
     read_over(j, MK_E_BACKEND);
 }
@@ -65,7 +59,7 @@ static bool expect(struct read_job *j, const redisReply *reply, int type, const 
 static void take_values(struct read_job *j) {
     struct mk_read *r = j->read;
     r->count++;
-    if (r->kind == MK_R_COUNT)
+    if (read_counts(j))
         return;
     mk_rows_add(r->rows);
     for (unsigned i = 0; i < j->t->col_count; i++)
@@ -77,7 +71,7 @@ static bool take_row(struct read_job *j, const char *row, size_t len) {
     const struct mk_read *r = j->read;
     if (!row_read(j->t, row, len, j->values) || !row_lives(j->t, j->values, r->now))
         return true;
-    if (r->scan && !row_matches(r->scan, j->values))
+    if (!row_matches(j->scan, j->values))
         return true;
     take_values(j);
     return --j->left > 0;
@@ -143,7 +137,7 @@ static void count_members(struct read_job *j) {
 /* ---- pages ------------------------------------------------------------------------------------------------------------ */
 
 static void put_page(struct read_job *j, struct req *r) {
-    const struct mk_scan *s = j->read->scan;
+    const struct mk_scan *s = j->scan;
     req_arg(r, j->min.s, j->min.len);
     req_arg(r, j->max.s, j->max.len);
     req_text(r, s->flags & MK_SCAN_REVERSE ? "1" : "");
@@ -151,7 +145,7 @@ static void put_page(struct read_job *j, struct req *r) {
 }
 
 static void continue_after(struct read_job *j, const char *member, size_t len) {
-    struct bytes *bound = j->read->scan->flags & MK_SCAN_REVERSE ? &j->max : &j->min;
+    struct bytes *bound = j->scan->flags & MK_SCAN_REVERSE ? &j->max : &j->min;
     bound->len = 0;
     bytes_puts(bound, "(");
     bytes_add(bound, member, len);
@@ -159,10 +153,10 @@ static void continue_after(struct read_job *j, const char *member, size_t len) {
 
 /* To count rows it takes their end and what is filtered. */
 static void put_wanted(struct read_job *j, struct req *r) {
-    const struct mk_scan *s = j->read->scan;
+    const struct mk_scan *s = j->scan;
     struct bytes b = { 0 };
     bytes_add(&b, "", 0);
-    if (j->read->kind == MK_R_COUNT) {
+    if (read_counts(j)) {
         bytes_printf(&b, "%d", j->t->ttl_col + 1);
         for (uint32_t i = 0; i < s->filter_count; i++)
             bytes_printf(&b, ",%u", s->filters[i].col + 1);
@@ -205,9 +199,21 @@ static void next_page(struct read_job *j) {
     req_key(r, j->db, j->base.s, j->base.len);
     put_page(j, r);
     req_int(r, PAGE_BYTES);
-    req_text(r, j->read->scan->index ? "1" : "");
+    req_text(r, j->scan->index ? "1" : "");
     put_wanted(j, r);
     req_send(j->db, r);
+}
+
+void read_partition(struct read_job *j) {
+    struct bytes none = { (char *)"", 0, 0 };
+    if (j->t->key.sort == 0) {
+        read_one(j, &none);
+        return;
+    }
+    j->order.len = 0;
+    bytes_add(&j->order, j->base.s, j->base.len);
+    bytes_puts(&j->order, ":_k");
+    next_page(j);
 }
 
 /* ---- indexes whose rows lie elsewhere ---------------------------------------------------------------------------------- */
@@ -238,7 +244,7 @@ static void repair(struct read_job *j, const struct entry *e) {
 
 /* Whether the row says itself that it stands at this place of the index. */
 static bool confirms(struct read_job *j, const struct entry *e) {
-    unsigned index = j->read->scan->index;
+    unsigned index = j->scan->index;
     struct bytes key = { 0 }, member = { 0 };
     if (e->row.type != REDIS_REPLY_STRING || !row_read(j->t, e->row.str, e->row.len, j->values))
         return false;
@@ -297,7 +303,7 @@ static void entry_row(struct db *db, struct req *r, redisReply *reply) {
 static void ask_row(struct read_job *j, size_t i) {
     struct bytes base = { 0 }, field = { 0 };
     bytes_add(&field, "", 0);
-    if (!member_place(j->t, j->read->scan->index, j->entries[i].member, &base, &field)) {
+    if (!member_place(j->t, j->scan->index, j->entries[i].member, &base, &field)) {
         j->waits--;
     } else {
         struct req *r = start(j, entry_row);
@@ -341,7 +347,7 @@ static void entries_here(struct db *db, struct req *r, redisReply *reply) {
 
 static void next_entries(struct read_job *j) {
     struct req *r = start(j, entries_here);
-    r->number = !j->read->scan->filter_count && j->left < PAGE_ROWS ? j->left : PAGE_ROWS;
+    r->number = !j->scan->filter_count && j->left < PAGE_ROWS ? j->left : PAGE_ROWS;
     req_index_keys(r, j->db, SCRIPT_INDEX_SCAN, j->order.s, j->order.len, false);
     put_page(j, r);
     req_send(j->db, r);
@@ -351,14 +357,14 @@ static void next_entries(struct read_job *j) {
 
 /* The key of a remote index, from the values of its partition. */
 static void put_remote_key(struct read_job *j) {
-    const struct mk_scan *s = j->read->scan;
+    const struct mk_scan *s = j->scan;
     bytes_printf(&j->order, "%s:%s:{", j->t->prefix, table_index_name(j->t, s->index));
     put_tag(&j->order, s->partition, mk_coll_key(j->t->coll, s->index).partition);
     bytes_puts(&j->order, "}");
 }
 
 static void scan(struct read_job *j) {
-    const struct mk_scan *s = j->read->scan;
+    const struct mk_scan *s = j->scan;
     const struct table *t = j->t;
     bool remote = table_is_remote(t, s->index), cluster = j->db->me->mode == MODE_CLUSTER;
     j->left = s->limit ? s->limit : UINT32_MAX;
@@ -386,13 +392,22 @@ void read_run(struct db *db, struct job *posted) {
     struct op_job *op = (struct op_job *)posted;
     struct read_job *j = must_alloc(calloc(1, sizeof *j));
     *j = (struct read_job){ .db = db, .op = op->op, .read = op->read, .t = mk_coll_data(op->read->coll), .left = 1 };
+    j->scan = op->read->scan ? op->read->scan : &everything;
     j->started = time_us() / 1000;
     j->values = must_alloc(calloc(j->t->col_count, sizeof *j->values));
     db->active++;
-    if (j->read->kind != MK_R_COUNT)
+    if (!read_counts(j))
         j->read->rows = mk_rows_new(j->op, j->read->coll);
-    if (j->read->kind == MK_R_GET)
+    switch (j->read->kind) {
+    case MK_R_GET:
         get(j);
-    else
+        break;
+    case MK_R_ALL:
+    case MK_R_COUNT_ALL:
+        sweep(j);
+        break;
+    default:
         scan(j);
+        break;
+    }
 }

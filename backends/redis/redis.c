@@ -88,6 +88,7 @@ static const struct mk_backend_ops ops = {
     .read = read_rows,
     .commit = commit,
     .narrow = narrow,
+    .sweep = read_rows,
 };
 static const struct mk_provide_decl provides[] = {
     MK_PROVIDE(mk_backend, 1, 0, &ops, "Stores collections in Redis."),

@@ -5,7 +5,7 @@
  *
  *     redis.c   the plugin     thread.c  jobs, the loop        table.c   keys, members, rows of a collection
  *     pool.c    requests, nodes, timeouts                      schema.c  defining and migrating collections
- *     conn.c    one connection: socket, TLS, login             commit.c, read.c  what the ops do
+ *     conn.c    one connection: socket, TLS, login             commit.c, read.c, sweep.c    what the ops do
  *     login.c   what is said first, what a server must be     cluster.c, sentinel.c    who is to be asked
  */
 #ifndef REDIS_REDIS_H
@@ -177,7 +177,8 @@ struct table {
     unsigned col_count, index_count;
     struct mk_coll_key key;
     int ttl_col;
-    bool remote; /* has an index whose rows lie in many partitions */
+    bool remote;         /* has an index whose rows lie in many partitions */
+    struct names *names; /* of its partitions, while it is swept; the thread's */
 };
 struct table *table_new(const struct db *db, const struct mk_coll *coll);
 void table_free(struct table *t);
@@ -284,5 +285,35 @@ struct op_job { /* in the op's memory */
 };
 void commit_run(struct db *db, struct job *job);
 void read_run(struct db *db, struct job *job);
+
+/* ---- reads ---------------------------------------------------------------------------------------------------------- */
+
+struct read_job {
+    struct db *db;
+    struct mk_op *op;
+    struct mk_read *read;
+    const struct mk_scan *scan;
+    struct table *t;
+    struct mk_value *values;
+    struct bytes base, order, min, max;
+    struct entry *entries;
+    size_t entry_count, waits;
+    redisReply *page;
+    struct names *names; /* of a sweep: its partitions, and the next one */
+    size_t next;
+    char **nodes; /* that are still to be asked for names; ends in NULL */
+    unsigned node;
+    int64_t started; /* ms since 1970 */
+    uint32_t left;   /* rows still wanted */
+    bool failed, full;
+    char why[256];
+};
+bool read_counts(const struct read_job *j);
+void read_over(struct read_job *j, int rc); /* or on with the next partition */
+void read_failed(struct read_job *j, const char *why);
+void read_partition(struct read_job *j); /* the rows at BASE between MIN and MAX */
+void sweep(struct read_job *j);
+bool sweep_on(struct read_job *j); /* false: that was all */
+void names_drop(struct names *n);
 
 #endif

@@ -485,6 +485,7 @@ struct table *table_new(const struct db *db, const struct mk_coll *coll) {
 }
 
 void table_free(struct table *t) {
+    names_drop(t->names);
     free(t->prefix);
     free(t->json);
     free(t->schema);
