@@ -63,6 +63,12 @@ void mk_skip_target(struct mk_ev_stanza *ev, uint32_t i) {
     sessions[last] = skipped;
 }
 
+bool is_undeliverable(struct mk_ctx *c, const struct mk_stanza *s, const struct mk_jid *to) {
+    struct mk_ev_stanza ev = { .stanza = s, .to = to };
+    return mk_stanza_kind(s) == MK_MESSAGE && mk_stanza_type(s) != MK_TYPE_ERROR && c->host &&
+           chain_run(c, MK_HOOK_message_undeliverable, &ev);
+}
+
 /* ---- messages ---------------------------------------------------------------------------------------------------- */
 
 /* Who gets a message; false if it has been dealt with.  Offline kinds leave T empty and return true. */
@@ -99,10 +105,10 @@ MK_SUSPENDS static void receive_message(struct mk_ctx *c, struct account *a, con
     if (!t.count && !a->session_count) {
         int rc = account_check(c, a);
         if (rc != 0) {
-            if (rc == MK_E_NOTFOUND)
-                refuse(c, s, "service-unavailable");
-            else
+            if (rc != MK_E_NOTFOUND)
                 refuse_rc(c, s, rc);
+            else if (!is_undeliverable(c, s, to))
+                refuse(c, s, "service-unavailable");
             return;
         }
     }

@@ -221,7 +221,7 @@ static void iq_to_host(struct mk_ctx *c, const struct host *host, const struct m
 
 static void elsewhere(struct mk_ctx *c, const struct mk_stanza *s, const struct mk_jid *to) {
     struct mk_ev_stanza ev = { .stanza = s, .to = to };
-    if (c->host && chain_run(c, MK_HOOK_route_elsewhere, &ev))
+    if ((c->host && chain_run(c, MK_HOOK_route_elsewhere, &ev)) || is_undeliverable(c, s, to))
         return;
     refuse_unless_presence(c, s, "remote-server-not-found");
 }

@@ -107,6 +107,11 @@ static bool is_worth(const struct mam *me, enum mk_type type, const struct look 
     return l->has & (HAS_BODY | HAS_STORE | HAS_MATTER) || (l->has & HAS_MARK && me->markers);
 }
 
+bool is_kept(struct mk_ctx *c, struct account *a, const struct mk_stanza *s, const struct mk_jid *peer) {
+    struct look l = look(s);
+    return is_worth(mk_inst(c), mk_stanza_type(s), &l) && prefs_allow(c, a, peer);
+}
+
 /* ---- ids ------------------------------------------------------------------------------------------------------------------- */
 
 static bool is_ours(struct mk_ctx *c, const struct mk_elem *e) {

@@ -105,6 +105,10 @@ MK_SUSPENDS static int op_drop(struct mk_ctx *c, const struct mk_jid *owner) {
     return mk_jid_same(owner, mk_self(c)) ? archive_drop(c, owner) : MK_E_INVALID;
 }
 
+static bool op_keeps(struct mk_ctx *c, const struct mk_stanza *s, const struct mk_jid *with) {
+    return is_kept(c, account_self(c), s, with);
+}
+
 static const struct mk_archive_ops archive_ops = {
     .size = sizeof archive_ops,
     .open = op_open,
@@ -114,6 +118,7 @@ static const struct mk_archive_ops archive_ops = {
     .answer = answer,
     .retract = op_retract,
     .drop = op_drop,
+    .keeps = op_keeps,
 };
 
 /* ---- rows ------------------------------------------------------------------------------------------------------------------- */
@@ -154,7 +159,7 @@ static const struct mk_need_decl needs[] = {
     MK_NEED(struct mam, roster, mk_roster, 1, 0, MK_NEED_SOFT, NULL),
 };
 static const struct mk_provide_decl provides[] = {
-    MK_PROVIDE(mk_archive, 1, 0, &archive_ops, "Archives of accounts and rooms."),
+    MK_PROVIDE(mk_archive, 1, 1, &archive_ops, "Archives of accounts and rooms."),
 };
 static const struct mk_col_decl cols[] = {
     [COL_OWNER] = { "owner", MK_C_JID, MK_COL_PARTITION, "Bare JID of the account or room." },

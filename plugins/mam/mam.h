@@ -123,6 +123,7 @@ struct account {
     bool waiting;                           /* the message in this turn is not archived yet: for want of prefs */
 };
 struct account *account_self(struct mk_ctx *c);
+bool is_kept(struct mk_ctx *c, struct account *a, const struct mk_stanza *s, const struct mk_jid *peer);
 MK_SUSPENDS int account_load(struct mk_ctx *c, struct account *a);
 void account_fini(void *slot);
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* XEP-0160: keeps messages for accounts that nobody is there to read, and delivers them when somebody comes. */
+#include <meerkat/offline.h>
 #include <meerkat/plugin.h>
 #include <string.h>
 
@@ -119,6 +120,10 @@ static int store(struct mk_ctx *c, struct account *a, const struct mk_stanza *s)
     a->count++;
     mk_count(c, M_STORED, 1);
     return MK_OK;
+}
+
+MK_SUSPENDS static bool op_keeps(struct mk_ctx *c, const struct mk_stanza *s) {
+    return judge(s) == WORTH_KEEPING && has_room(c, self(c)) == MK_OK;
 }
 
 static void refuse(struct mk_ctx *c, const struct mk_stanza *s, const char *cond, const char *text) {
@@ -411,6 +416,13 @@ static const struct mk_cmd_decl commands[] = {
       { NULL, 0, 0 },
       cmd_delete },
 };
+static const struct mk_offline_ops offline_ops = {
+    .size = sizeof offline_ops,
+    .keeps = op_keeps,
+};
+static const struct mk_provide_decl provides[] = {
+    MK_PROVIDE(mk_offline, 1, 0, &offline_ops, "Messages that wait for accounts."),
+};
 static const struct mk_disco_decl disco[] = {
     { "msgoffline", MK_TO_SERVER | MK_TO_ACCOUNT, 0 },
 };
@@ -422,6 +434,6 @@ static const struct mk_xep_decl xeps[] = {
 
 MK_PLUGIN(offline, .version = "1.0", .summary = "Keeps messages for accounts that are away (XEP-0160)",
           .inst_size = sizeof(struct offline), .options = MK_TABLE(options), .hooks = MK_TABLE(hooks),
-          .inlines = MK_TABLE(inlines), .slots = MK_TABLE(slots), .timers = MK_TABLE(timers),
-          .metrics = MK_TABLE(metrics), .collections = MK_TABLE(collections), .disco = MK_TABLE(disco),
-          .commands = MK_TABLE(commands), .xeps = MK_TABLE(xeps));
+          .provides = MK_TABLE(provides), .inlines = MK_TABLE(inlines), .slots = MK_TABLE(slots),
+          .timers = MK_TABLE(timers), .metrics = MK_TABLE(metrics), .collections = MK_TABLE(collections),
+          .disco = MK_TABLE(disco), .commands = MK_TABLE(commands), .xeps = MK_TABLE(xeps));

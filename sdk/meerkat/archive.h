@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * archive.h - interface `mk_archive` 1.0: message archives (XEP-0313).  An archive is of the entity whose turn it is, an
+ * archive.h - interface `mk_archive` 1.1: message archives (XEP-0313).  An archive is of the entity whose turn it is, an
  * account or a room: its owner is mk_self().  The plugin `mam` provides it and keeps the archives of accounts; one that
  * serves rooms decides what theirs hold, and who may read it.
  */
@@ -71,6 +71,9 @@ struct mk_archive_ops {
     int (*retract)(struct mk_ctx *c, const char *id, const struct mk_archive_tombstone *tombstone);
     /* Deletes the whole archive.  May suspend. */
     int (*drop)(struct mk_ctx *c, const struct mk_jid *owner);
+    /* 1.1.  Whether message STANZA, received from or sent to WITH, is for the archive, by what it is and what the owner wants.
+     * Does not suspend. */
+    bool (*keeps)(struct mk_ctx *c, const struct mk_stanza *stanza, const struct mk_jid *with);
 };
 struct mk_archive {
     struct mk_svc svc;
@@ -84,6 +87,7 @@ MK_CALL4(mk_archive, last, int, MK_E_UNSUPPORTED, uint32_t, count, int64_t, afte
 MK_CALL2(mk_archive, answer, int, MK_E_UNSUPPORTED, const struct mk_stanza *, iq, const struct mk_archive_view *, view)
 MK_CALL2(mk_archive, retract, int, MK_E_UNSUPPORTED, const char *, id, const struct mk_archive_tombstone *, tombstone)
 MK_CALL1(mk_archive, drop, int, MK_E_UNSUPPORTED, const struct mk_jid *, owner)
+MK_CALL2(mk_archive, keeps, bool, false, const struct mk_stanza *, stanza, const struct mk_jid *, with)
 
 MK_END_DECLS
 

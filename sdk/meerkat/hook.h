@@ -173,7 +173,10 @@ struct mk_ev_presence_filter {
      * not get it any more is to see the end of it, who gets it again the current one.  Stop is ignored. */            \
     X(presence_filter_changed, struct mk_ev_presence_filter)                                                           \
     /* Account.  Run by the plugin that keeps vCards, after the change is stored.  Stop is ignored. */                 \
-    X(vcard_changed, struct mk_ev_vcard)
+    X(vcard_changed, struct mk_ev_vcard)                                                                               \
+    /* Any entity.  A message, not an error, for an account or a domain that does not exist.  Handlers are INLINE.     \
+     * Stop: it is dealt with.  Else its sender gets service-unavailable or remote-server-not-found. */                \
+    X(message_undeliverable, struct mk_ev_stanza)
 /* clang-format on */
 
 #define X(name, payload) typedef enum mk_flow mk_on_##name(struct mk_ctx *, payload *);

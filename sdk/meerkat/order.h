@@ -16,6 +16,7 @@ enum mk_order {
 
     /* user_send_message, user_receive_message */
     MK_ORDER_ISOLATION = 5, /* before anything: who is outside is not heard */
+    MK_ORDER_RULES = 20,    /* what the sender wants to happen, before it does */
     MK_ORDER_ARCHIVE = 50,  /* before copies are made, so that they carry the stanza-id */
     MK_ORDER_CARBONS = 70,
     MK_ORDER_ARCHIVED = 75, /* user_send_message: copies are made, the stanza-id goes off again */
