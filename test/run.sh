@@ -153,7 +153,8 @@ stop_services() {
     done
 }
 
-meson_jobs() { # BUILD PREFIX [NAMES]
+meson_jobs() { # BUILD PREFIX [NAMES]; with --no-build of those that are there
+    $build || [ -f "$1/build.ninja" ] || return 0
     meson introspect --tests "$1" | "$python" -c '
 import json, shlex, sys
 prefix, names = sys.argv[1], sys.argv[2]
