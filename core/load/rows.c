@@ -206,8 +206,8 @@ static bool check_timer(const struct rows *r, const void *row) {
         return false;
     if (t->owner > MK_ON_HOST)
         return wrong(r, "has the owner %u, which this server does not know", t->owner);
-    if (t->mode != MK_INLINE && t->mode != MK_SERIAL)
-        return wrong(r, "has the mode %u; timers are INLINE or SERIAL", t->mode);
+    if (t->mode > MK_ASIDE)
+        return wrong(r, "has the mode %u, which this server does not know", t->mode);
     return t->fn || wrong(r, "has no function");
 }
 

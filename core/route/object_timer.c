@@ -22,6 +22,24 @@ static void unlink_timer(struct object_timer *t) {
     *at = t->next;
 }
 
+struct aside_timer {
+    const struct instance *inst;
+    const struct mk_timer_decl *row;
+};
+
+static void run_aside(struct mk_ctx *c, void *arg) {
+    struct aside_timer *a = arg;
+    c->inst = a->inst;
+    a->row->fn(c, NULL);
+    free(a);
+}
+
+static void start_aside(struct mk_ctx *c, const struct object_timer *t) {
+    struct aside_timer *a = xmalloc(sizeof *a);
+    *a = (struct aside_timer){ t->inst, t->row };
+    turn_aside(c->entity, c->host, c->self, run_aside, a);
+}
+
 static void fired_turn(struct mk_ctx *c, struct mail *m) {
     struct object_timer *t = container_of(m, struct object_timer, mail);
     struct mk_session *s = NULL;
@@ -31,7 +49,10 @@ static void fired_turn(struct mk_ctx *c, struct mail *m) {
             return;
     }
     c->inst = t->inst;
-    t->row->fn(c, s);
+    if (t->row->mode == MK_ASIDE)
+        start_aside(c, t);
+    else
+        t->row->fn(c, s);
 }
 
 static void fired_done(struct mail *m) {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "route/router.h"
+#include "route/query.h"
 #include "route/receipt.h"
 #include "route/room.h"
 #include "run/metric.h"
@@ -203,8 +204,10 @@ static void deliver_to_domain(struct mk_ctx *c, const struct domain *domain, con
 /* The sender's turn answers for the host: nothing of the host's own is touched. */
 static void iq_to_host(struct mk_ctx *c, const struct host *host, const struct mk_stanza *s, const struct mk_jid *to) {
     enum mk_type type = mk_stanza_type(s);
-    if (type != MK_TYPE_GET && type != MK_TYPE_SET)
+    if (type != MK_TYPE_GET && type != MK_TYPE_SET) {
+        query_take(s);
         return;
+    }
     const struct iq_entry *entry = to->resource_len ? NULL : iq_find(host->type, s, MK_TO_SERVER);
     if (entry && entry->row->mode == MK_SERIAL) {
         deliver(c, host, s, to, ROUTE);

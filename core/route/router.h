@@ -19,9 +19,9 @@ void router_trim(void);
 /* An iq for which ENTRY is responsible, or service-unavailable if NULL.  E is the entity it is for, NULL for hosts. */
 void iq_handle(struct mk_ctx *c, const struct iq_entry *entry, const struct mk_stanza *iq);
 const struct iq_entry *iq_find(const struct host_type *t, const struct mk_stanza *iq, uint32_t to);
-/* The stanza error for an mk_rc. */
 /* A plugin dealt with what is for nobody. */
 bool is_undeliverable(struct mk_ctx *c, const struct mk_stanza *s, const struct mk_jid *to);
+/* The stanza error for an mk_rc. */
 void refuse_rc(struct mk_ctx *c, const struct mk_stanza *s, int rc);
 
 /* Runs FN in the turn of the account TO (any worker), or of the host if TO has no local part.  FREE_ARG (may be NULL)

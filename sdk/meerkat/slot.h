@@ -30,7 +30,7 @@ MK_EXPORT void *mk_self_slot(struct mk_ctx *c, unsigned index);
 
 /*
  * A timer.  One per row and object runs at a time.  FN runs in the object's turn with the mode of the row; SESSION is
- * the session's, or NULL for the other owners.  A session that ends takes its timers along.
+ * the session's, or NULL for the other owners, and for MK_ASIDE.  A session that ends takes its timers along.
  */
 struct mk_timer_decl {
     const char *name;

@@ -176,6 +176,18 @@ MK_EXPORT void mk_route_again(struct mk_ctx *c, const struct mk_stanza *s, const
  * then dropped, and nothing is read for it. */
 MK_EXPORT void mk_route_online(struct mk_ctx *c, const struct mk_stanza *s, const struct mk_jid *to);
 
+/* ---- asking ----------------------------------------------------------------------------------------------------- */
+
+/*
+ * An iq of type get or set from the turn's host to TO, with an id of its own; add the payload.  mk_query_wait() sends it
+ * and suspends until the answer came, at most until the turn's deadline: ANSWER is a result or an error, lent for the
+ * turn.  Else the builder's error, MK_E_TIMEOUT, or MK_E_CANCELLED.  The entity takes no mail meanwhile: ask beside it
+ * (MK_ASIDE) where others wait for it.
+ */
+MK_EXPORT struct mk_out *mk_query(struct mk_ctx *c, enum mk_type type, const struct mk_jid *to);
+MK_EXPORT MK_SUSPENDS MK_MUST_CHECK int mk_query_wait(struct mk_ctx *c, struct mk_out *o,
+                                                      const struct mk_stanza **answer);
+
 MK_END_DECLS
 
 #endif
