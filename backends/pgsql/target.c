@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 const char *const pgsql_sslmodes[] = {
     "auto", "disable", "allow", "prefer", "require", "verify-ca", "verify-full", NULL
@@ -62,16 +61,6 @@ static int look(const struct pgsql *me, struct given *g, struct mk_err *err) {
     return MK_OK;
 }
 
-/* libpq knows the place only since version 16. */
-static const char *system_authorities(void) {
-    static const char *const places[] = { "/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt",
-                                          "/etc/ssl/ca-bundle.pem", "/etc/ssl/cert.pem" };
-    for (size_t i = 0; i < sizeof places / sizeof places[0]; i++)
-        if (access(places[i], R_OK) == 0)
-            return places[i];
-    return NULL;
-}
-
 int target_fill(struct db *db, const struct pgsql *me, struct mk_err *err) {
     struct given g = { false, false, false, false };
     int rc = look(me, &g, err);
@@ -93,7 +82,7 @@ int target_fill(struct db *db, const struct pgsql *me, struct mk_err *err) {
     if (me->sslrootcert)
         set(db, "sslrootcert", me->sslrootcert);
     else if (mode >= SSL_VERIFY_CA && !g.sslrootcert)
-        set(db, "sslrootcert", system_authorities());
+        set(db, "sslrootcert", sql_authorities()); /* libpq knows the place only since version 16 */
     set(db, "sslcert", me->sslcert);
     set(db, "sslkey", me->sslkey);
     if (g.many)

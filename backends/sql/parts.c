@@ -28,19 +28,32 @@ static bool is_cut(uint32_t type) {
     return type == MK_C_TEXT || type == MK_C_BYTES || type == MK_C_JID;
 }
 
-void sql_index_cols(struct sql_text *s, const struct sql_table *t, const uint32_t *cols, uint32_t count) {
-    uint32_t room = t->dialect->index_bytes, cut = 0;
-    bool wide = sql_too_wide(t, cols, count);
-    for (uint32_t i = 0; i < count; i++)
-        if (is_cut(sql_col(t, cols[i])->type))
+/* What each of the columns that are cut may have. */
+static uint32_t share(const struct sql_table *t, const uint32_t *cols, uint32_t count, bool jids_alone) {
+    uint32_t used = 0, cut = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t type = sql_col(t, cols[i])->type;
+        if (jids_alone ? type == MK_C_JID : is_cut(type))
             cut++;
         else
-            room -= t->dialect->widths[sql_col(t, cols[i])->type];
+            used += t->dialect->widths[type];
+    }
+    return cut && used < t->dialect->index_bytes ? (t->dialect->index_bytes - used) / cut : 0;
+}
+
+/* JIDs are cut first: no order follows from a prefix, and others are more often what orders rows. */
+void sql_index_cols(struct sql_text *s, const struct sql_table *t, const uint32_t *cols, uint32_t count) {
+    enum { SHORTEST = 512 };
+    bool wide = sql_too_wide(t, cols, count);
+    uint32_t room = share(t, cols, count, true);
+    bool jids_alone = room >= SHORTEST;
+    if (!jids_alone)
+        room = share(t, cols, count, false);
     for (uint32_t i = 0; i < count; i++) {
-        uint32_t width = t->dialect->widths[sql_col(t, cols[i])->type];
+        uint32_t type = sql_col(t, cols[i])->type;
         sql_name(s, t->dialect, i ? "," : "", sql_col(t, cols[i])->name);
-        if (wide && is_cut(sql_col(t, cols[i])->type) && room / cut < width)
-            sql_add(s, "(%u)", room / cut);
+        if (wide && (jids_alone ? type == MK_C_JID : is_cut(type)) && room < t->dialect->widths[type])
+            sql_add(s, "(%u)", room);
     }
 }
 
@@ -138,8 +151,10 @@ void sql_part_mark(struct sql_text *s, const struct sql_part *part, const struct
 static int make_part(const struct sql_engine *e, void *conn, const struct sql_part *part,
                      const struct sql_parts_how *how) {
     struct sql_text s = { 0 };
+    if (how->mark_within)
+        sql_add(&s, "%s", part->sql.s);
     sql_part_mark(&s, part, how);
-    int rc = e->run(conn, part->sql.s, NULL);
+    int rc = how->mark_within ? MK_OK : e->run(conn, part->sql.s, NULL);
     if (!rc && s.len)
         rc = e->run(conn, s.s, NULL);
     sql_free(&s);

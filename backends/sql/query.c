@@ -213,8 +213,19 @@ bool sql_scan(struct sql_query *q, const struct sql_table *t, const struct mk_re
     return any;
 }
 
+static bool has_key_order(const struct sql_table *t) {
+    return t->wide && t->dialect->key_order;
+}
+
 static void behind_key(struct sql_query *q, const struct sql_table *t, const struct mk_value *after) {
-    bound(q, t, mk_coll_key(t->coll, 0).cols, t->key_count, after, ">");
+    if (!has_key_order(t)) {
+        bound(q, t, mk_coll_key(t->coll, 0).cols, t->key_count, after, ">");
+        return;
+    }
+    sql_add(&q->buf, " AND ");
+    t->dialect->key_order(q, t, NULL);
+    sql_add(&q->buf, ">");
+    t->dialect->key_order(q, t, after);
 }
 
 void sql_all(struct sql_query *q, const struct sql_table *t, const struct mk_read *r) {
@@ -232,7 +243,10 @@ void sql_all(struct sql_query *q, const struct sql_table *t, const struct mk_rea
     is_visible(q, t, r->now);
     if (!count) {
         sql_add(&q->buf, " ORDER BY ");
-        sql_key_cols(&q->buf, t);
+        if (has_key_order(t))
+            t->dialect->key_order(q, t, NULL);
+        else
+            sql_key_cols(&q->buf, t);
         limit_scan(q, t, r->limit);
     }
     q->text = q->buf.s;

@@ -45,7 +45,7 @@ static void add_col(struct sql_text *s, const struct sql_table *t, unsigned col)
     const struct mk_col_decl *d = sql_col(t, col);
     bool key = sql_in_key(t, col);
     sql_name(s, t->dialect, "", d->name);
-    sql_add(s, " %s", (key ? t->dialect->key_types : t->dialect->types)[d->type]);
+    sql_add(s, " %s", (sql_is_indexed(t, col) ? t->dialect->key_types : t->dialect->types)[d->type]);
     if (key)
         sql_add(s, " NOT NULL");
     else if (!(d->flags & MK_COL_NULL))
@@ -219,6 +219,8 @@ static int create(const struct work *w) {
 static int make(struct work *w) {
     if (w->e->run(w->conn, w->e->schema_table, NULL) || look_up(w))
         return failed(w);
+    if (!w->cols && w->e->leftover && w->e->leftover(w->conn, w->t))
+        return failed(w);
     int rc = w->cols ? migrate(w) : create(w);
     if (rc)
         return rc;
@@ -266,10 +268,11 @@ int sql_define(const struct sql_engine *e, void *conn, const struct sql_table *t
 static void print_parts(const struct sql_parts *parts, const struct sql_parts_how *how, struct mk_schema *out) {
     for (unsigned i = 0; i < parts->count; i++) {
         struct sql_text s = { 0 };
-        mk_schema_add(out, "%s;\n", parts->items[i].sql.s);
         if (how)
             sql_part_mark(&s, &parts->items[i], how);
-        if (s.len)
+        bool within = how && how->mark_within;
+        mk_schema_add(out, "%s%s;\n", parts->items[i].sql.s, within ? s.s : "");
+        if (s.len && !within)
             mk_schema_add(out, "%s;\n", s.s);
         sql_free(&s);
     }

@@ -8,6 +8,7 @@
  *   sql_define() makes or migrates a table over a few calls of the backend (struct sql_engine)
  *   sql_cache    prepared statements of one connection, found by their text
  *   sql_jobs     a queue from the workers to a backend's threads (jobs.h)
+ *   pool         connections that block, and a whole backend over them (pool.h)
  *
  * How to write a backend: fill a dialect; define() is sql_table_new(), sql_define(), mk_coll_set_data(); a read or a
  * change builds its query with the function of its name below, prepares query->text through the cache, binds
@@ -66,12 +67,12 @@ struct sql_dialect {
     bool partial;      /* indexes may have a WHERE */
     bool delete_limit; /* DELETE ... LIMIT n */
     uint32_t upsert, limit;
-    /* By mk_col_type.  KEY_TYPES are of columns in the table's key, DEFAULTS of old rows when a column is added. */
+    /* By mk_col_type.  KEY_TYPES are of columns in a key or an index, DEFAULTS of old rows when a column is added. */
     const char *types[6], *key_types[6], *defaults[6];
     /*
      * "_id INTEGER PRIMARY KEY": the column that numbers rows in the order they come, for engines that keep a table in
      * the order of its primary key; tables of bulky and of searched collections then have it, and the key is a unique
-     * index.  NULL: no table needs it.
+     * index; so it is of those with a wide key.  NULL: no table needs it.
      */
     const char *number;
     const char *create_end;  /* after CREATE TABLE(...); "" */
@@ -90,6 +91,11 @@ struct sql_dialect {
      * there is no word.  NULL if the backend has no MK_CAP_TEXT_SEARCH.
      */
     bool (*search)(struct sql_query *q, const struct sql_table *t, const struct mk_scan *scan);
+    /*
+     * NULL, or adds what wide tables are ordered by in sql_all(), as no index has their whole key: a name, or, with AFTER,
+     * the value of that key.
+     */
+    void (*key_order)(struct sql_query *q, const struct sql_table *t, const struct mk_value *after);
 };
 
 /* ---- tables ----------------------------------------------------------------------------------------------------- */
@@ -121,6 +127,9 @@ struct sql_table {
 };
 struct sql_table *sql_table_new(const struct sql_dialect *d, const struct mk_coll *coll);
 void sql_table_free(struct sql_table *t);
+
+bool sql_is_indexed(const struct sql_table *t, unsigned col); /* in the key or an index */
+const char *sql_authorities(void); /* the system's file of certificates; NULL: none was found */
 
 static inline const struct mk_col_decl *sql_col(const struct sql_table *t, uint32_t col) {
     return mk_coll_col(t->coll, col);
@@ -244,6 +253,8 @@ struct sql_engine {
     int (*parts)(void *conn, const struct sql_table *t);
     /* NULL, or what else a table of an older version needs, which has all columns now. */
     int (*migrated)(void *conn, const struct sql_table *t);
+    /* NULL, or drops what an interrupted definition left, where those are no transactions. */
+    int (*leftover)(void *conn, const struct sql_table *t);
     const char *schema_table; /* CREATE TABLE IF NOT EXISTS meerkat_schema(name ... PRIMARY KEY,version ...,cols ...) */
 };
 /*
@@ -274,10 +285,11 @@ void sql_index_cols(struct sql_text *s, const struct sql_table *t, const uint32_
 /*
  * Makes parts that the database has not, or has with another text; drops the others whose names begin as above.  LIST
  * selects name and mark of what is there, its placeholder being the table's name; MARK(s, part, mark) writes the statement
- * that sets a part's mark (a comment), DROP the one that drops it.
+ * that sets a part's mark (a comment), or with MARK_WITHIN the end of the one that makes it; DROP the one that drops it.
  */
 struct sql_parts_how {
     const char *list;
+    bool mark_within;
     void (*mark)(struct sql_text *s, const struct sql_part *part, const char *mark);
     void (*drop)(struct sql_text *s, const struct sql_table *t, const char *name);
 };

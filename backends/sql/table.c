@@ -48,6 +48,16 @@ void sql_visible(struct sql_text *s, const struct sql_table *t) {
     sql_add(s, ")");
 }
 
+bool sql_is_indexed(const struct sql_table *t, unsigned col) {
+    for (unsigned n = 0; n <= mk_coll_index_count(t->coll); n++) {
+        struct mk_coll_key key = mk_coll_key(t->coll, n);
+        for (uint32_t i = 0; i < key.partition + key.sort; i++)
+            if (key.cols[i] == col)
+                return true;
+    }
+    return false;
+}
+
 bool sql_in_key(const struct sql_table *t, unsigned col) {
     return sql_col(t, col)->flags & (MK_COL_PARTITION | MK_COL_SORT);
 }
@@ -269,8 +279,8 @@ struct sql_table *sql_table_new(const struct sql_dialect *d, const struct mk_col
             t->ttl_col = (int)i;
         t->searchable |= (flags & MK_COL_TEXT_SEARCH) != 0;
     }
-    t->numbered = d->number && (t->searchable || mk_coll_decl(coll)->flags & MK_COLL_BULKY);
     t->wide = sql_too_wide(t, key.cols, t->key_count);
+    t->numbered = d->number && (t->searchable || t->wide || mk_coll_decl(coll)->flags & MK_COLL_BULKY);
     t->texts[SQL_T_GET] = make(t, text_get);
     if (d->upsert != SQL_NO_UPSERT) {
         t->texts[SQL_T_PUT] = make(t, text_put);

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* ---- text ----------------------------------------------------------------------------------------------------- */
 
@@ -141,4 +142,15 @@ void sql_cache_clear(struct sql_cache *c, bool (*free_stmt)(void *conn, void *ha
                 free_stmt(conn, c->buckets[i]->handle);
             take_out(c, &c->buckets[i]);
         }
+}
+
+/* ---- trust ---------------------------------------------------------------------------------------------------- */
+
+const char *sql_authorities(void) {
+    static const char *const places[] = { "/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt",
+                                          "/etc/ssl/ca-bundle.pem", "/etc/ssl/cert.pem" };
+    for (size_t i = 0; i < sizeof places / sizeof places[0]; i++)
+        if (access(places[i], R_OK) == 0)
+            return places[i];
+    return NULL;
 }

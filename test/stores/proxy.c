@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "test_proxy.h"
+#include "proxy.h"
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>

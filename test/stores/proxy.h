@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A proxy before the database, which cuts connections at the worst moments. */
-#ifndef PGSQL_TEST_PROXY_H
-#define PGSQL_TEST_PROXY_H
+#ifndef STORES_PROXY_H
+#define STORES_PROXY_H
 
 enum cut {
     CUT_BEFORE, /* the COMMIT never arrives */

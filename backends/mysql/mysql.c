@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "mysql_backend.h"
+
+/* ---- start and stop ------------------------------------------------------------------------------------------- */
+
+static int start(void *inst, struct mk_err *err) {
+    struct mysql *me = inst;
+    const struct pool_settings settings = { .query_timeout = me->query_timeout,
+                                            .wait = me->wait,
+                                            .sweep_interval = me->sweep_interval,
+                                            .readers = (unsigned)me->read_connections,
+                                            .writers = (unsigned)me->write_connections,
+                                            .create = me->create };
+    if (me->host && me->socket)
+        return mk_fail(err, MK_E_INVALID, "Options host and socket exclude each other.");
+    struct pool *pool = pool_new(me, &mysql_driver, &settings);
+    int rc = pool_start(pool, err);
+    if (rc) {
+        pool_free(pool);
+        return rc;
+    }
+    me->pool = pool;
+    return MK_OK;
+}
+
+static void stop(void *inst) {
+    pool_stop(((struct mysql *)inst)->pool);
+}
+
+/* ---- operations ----------------------------------------------------------------------------------------------- */
+
+static int define(const void *inst, struct mk_coll *coll, struct mk_err *err) {
+    return pool_define(((const struct mysql *)inst)->pool, coll, err);
+}
+
+static void read_rows(struct mk_op *op, struct mk_read *read) {
+    pool_read(((const struct mysql *)mk_op_inst(op))->pool, op, read);
+}
+
+static void commit(struct mk_op *op, struct mk_commit *commit) {
+    pool_commit(((const struct mysql *)mk_op_inst(op))->pool, op, commit);
+}
+
+static void schema(const void *inst, const struct mk_coll *coll, struct mk_schema *out) {
+    const struct mysql *me = inst;
+    pool_print(me->pool ? me->pool->product : &pool_mariadb, coll, out);
+}
+
+static const struct mk_backend_ops ops = {
+    .size = sizeof(struct mk_backend_ops),
+    .caps = MK_CAP_TTL | MK_CAP_TEXT_SEARCH | MK_CAP_BATCH | MK_CAP_DURABLE,
+    .define = define,
+    .read = read_rows,
+    .commit = commit,
+    .sweep = read_rows,
+    .schema = schema,
+};
+static const struct mk_provide_decl provides[] = {
+    MK_PROVIDE(mk_backend, 1, 0, &ops, "Stores collections in a MariaDB or MySQL database."),
+};
+static const struct mk_metric_decl metrics[] = { POOL_METRIC_ROWS };
+
+static const char *const sslmodes[] = { "auto", "disable", "require", "verify-full", NULL };
+static const struct mk_opt_decl options[] = {
+    MK_OPT_TEXT(struct mysql, host, NULL, 0,
+                "Host name or address of the database, which is reached by TCP; by default the local socket."),
+    MK_OPT_INT(struct mysql, port, "3306", 1, 65535, 0, "Port."),
+    MK_OPT_TEXT(
+        struct mysql, socket, NULL, 0,
+        "The database's local socket, where there is no host; by default the one that libmariadb was built with."),
+    MK_OPT_TEXT(struct mysql, dbname, "meerkat", 0, "Name of the database that has the tables, made if it is missing."),
+    MK_OPT_TEXT(struct mysql, user, NULL, 0, "The user to log in as; by default the server's operating system user."),
+    MK_OPT_TEXT(struct mysql, password, NULL, MK_OPT_SECRET, "The user's password."),
+    MK_OPT_ENUM(
+        struct mysql, sslmode, "auto", sslmodes, 0,
+        "How connections are encrypted and whom they trust. require encrypts and trusts anybody; verify-full wants "
+        "a certificate that a trusted authority gave to this host. auto is verify-full over TCP, disable on the "
+        "socket."),
+    MK_OPT_FILE(struct mysql, sslrootcert, NULL, 0,
+                "Certificates of the authorities that the database's certificate may come from; by default the "
+                "system's."),
+    MK_OPT_FILE(struct mysql, sslcert, NULL, 0, "A certificate to log in with."),
+    MK_OPT_FILE(struct mysql, sslkey, NULL, 0, "Its key, which nobody else may read."),
+    MK_OPT_DURATION(struct mysql, connect_timeout, "5s", 1000, 600000, 0,
+                    "How long a connection may take to come up; whole seconds."),
+    MK_OPT_DURATION(struct mysql, query_timeout, "10s", 1000, 3600000, 0,
+                    "How long the database may be silent while it owes an answer, after which the connection is "
+                    "given up; whole seconds."),
+    MK_OPT_DURATION(struct mysql, wait, "0", 0, INT64_MAX, 0,
+                    "How long to wait at the start for a database that can't be reached; 0 is not at all."),
+    MK_OPT_INT(struct mysql, read_connections, "2", 1, 64, 0, "Connections that read."),
+    MK_OPT_INT(struct mysql, write_connections, "1", 1, 16, 0,
+               "Connections that write. One serves thousands of commits a second, as they share transactions."),
+    MK_OPT_DURATION(struct mysql, sweep_interval, "1m", 100, 86400000, 0, "How often expired rows are deleted."),
+    MK_OPT_BOOL(
+        struct mysql, create, "true", 0,
+        "Whether the database and its tables are made and migrated at the start. If false the user needs no right "
+        "to do so, and all must be there."),
+};
+
+MK_PLUGIN(mysql, .version = "1.0", .summary = "Storage in MariaDB and MySQL", .flags = MK_PLUGIN_GLOBAL,
+          .inst_size = sizeof(struct mysql), .options = MK_TABLE(options), .provides = MK_TABLE(provides),
+          .metrics = MK_TABLE(metrics), .start = start, .stop = stop);

@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What MariaDB and MySQL write and do in their own way.
+ *
+ * Texts of a key or an index are VARBINARY, which compares by octets and pads nothing.  A key of an index has 3072 bytes
+ * at most: longer columns are cut to prefixes there, and a table whose own key could be longer has a column `_key` with
+ * its hash, whose index is the unique one.  Definitions are no transactions: they take turns by a lock of the server, and
+ * do no harm when they are done again.
+ */
+#include "pool.h"
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { INDEX_BYTES = 3072, TURN_S = 600 };
+
+/* ---- keys ------------------------------------------------------------------------------------------------------- */
+
+/* Of the columns, or of AFTER's values: each with its length before it, so that no two keys give the same text. */
+static void add_hash(struct sql_query *q, struct sql_text *s, const struct sql_table *t, const struct mk_value *after) {
+    struct mk_coll_key key = mk_coll_key(t->coll, 0);
+    sql_add(s, "UNHEX(SHA2(CONCAT(");
+    for (unsigned i = 0; i < t->key_count; i++) {
+        const struct mk_col_decl *d = sql_col(t, key.cols[i]);
+        sql_add(s, i ? ",LENGTH(" : "LENGTH(");
+        if (after)
+            sql_bind(q, t, d->type, &after[i]);
+        else
+            sql_name(s, t->dialect, "", d->name);
+        sql_add(s, "),':',");
+        if (after)
+            sql_bind(q, t, d->type, &after[i]);
+        else
+            sql_name(s, t->dialect, "", d->name);
+    }
+    sql_add(s, "),256))");
+}
+
+static void add_key(struct sql_text *s, const struct sql_table *t) {
+    if (t->wide) {
+        sql_add(s, ",`_key` BINARY(32) AS (");
+        add_hash(NULL, s, t, NULL);
+        sql_add(s, ") STORED,UNIQUE KEY `_key`(`_key`)");
+        return;
+    }
+    sql_add(s, t->numbered ? ",UNIQUE KEY `_key`(" : ",PRIMARY KEY(");
+    sql_key_cols(s, t);
+    sql_add(s, ")");
+}
+
+static void key_order(struct sql_query *q, const struct sql_table *t, const struct mk_value *after) {
+    if (after)
+        add_hash(q, &q->buf, t, after);
+    else
+        sql_add(&q->buf, "`_key`");
+}
+
+/* ---- searching -------------------------------------------------------------------------------------------------- */
+
+#define LETTER "[0-9A-Za-z\\x{80}-\\x{10ffff}]"
+
+/* Looks at all rows of the partition: the full-text index has its own idea of words, and knows no short ones. */
+static bool search(struct sql_query *q, const struct sql_table *t, const struct mk_scan *scan) {
+    sql_add(&q->words, "(?is)\\A");
+    bool any = sql_words(&q->words, scan->search, "(?=.*?(?<!" LETTER ")", "(?!" LETTER "))");
+    sql_name(&q->buf, t->dialect, " AND ", sql_col(t, scan->search_col)->name);
+    sql_add(&q->buf, " REGEXP ");
+    sql_bind(q, t, MK_C_TEXT, sql_own(q, mk_v_view((struct mk_view){ q->words.s, q->words.len })));
+    return any;
+}
+
+/* ---- dialects --------------------------------------------------------------------------------------------------- */
+
+#define DIALECT(binary, add)                                                                                           \
+    {                                                                                                                  \
+        .quote = '`', .delete_limit = true, .upsert = SQL_ON_DUPLICATE, .limit = SQL_LIMIT,                            \
+        .types = { "LONGTEXT CHARACTER SET utf8mb4 COLLATE " binary, "LONGBLOB", "BIGINT", "BIGINT", "BOOLEAN",        \
+                   "TEXT CHARACTER SET utf8mb4 COLLATE " binary },                                                     \
+        .key_types = { "VARBINARY(1024)", "VARBINARY(1024)", "BIGINT", "BIGINT", "BOOLEAN", "VARBINARY(3071)" },       \
+        .defaults = { "('')", "('')", "0", "0", "0", "('')" },                                                         \
+        .number = "`_id` BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY",                                                  \
+        .create_end = "ENGINE=InnoDB ROW_FORMAT=DYNAMIC COMMENT='meerkat'", .keyed_end = "", .add_column = add,        \
+        .insert_lock = " FOR UPDATE", .sweep_lock = "", .name_max = 64, .index_bytes = INDEX_BYTES,                    \
+        .widths = { 1024, 1024, 8, 8, 1, 3071 }, .key = add_key, .key_order = key_order, .search = search,             \
+    }
+static const struct sql_dialect mariadb_dialect = DIALECT("utf8mb4_nopad_bin", "ADD COLUMN IF NOT EXISTS");
+static const struct sql_dialect mysql_dialect = DIALECT("utf8mb4_0900_bin", "ADD COLUMN");
+
+/* ---- indexes ---------------------------------------------------------------------------------------------------- */
+
+static void add_mark(struct sql_text *s, const struct sql_part *part, const char *mark) {
+    (void)part;
+    sql_add(s, " COMMENT '%s'", mark);
+}
+
+static void add_drop(struct sql_text *s, const struct sql_table *t, const char *name) {
+    sql_name(s, t->dialect, "DROP INDEX ", name);
+    sql_name(s, t->dialect, " ON ", t->name);
+}
+
+static const struct sql_parts_how how = {
+    .list = "SELECT DISTINCT index_name,index_comment FROM information_schema.statistics WHERE table_schema=DATABASE() "
+            "AND table_name=? AND index_name<>'PRIMARY'",
+    .mark_within = true,
+    .mark = add_mark,
+    .drop = add_drop,
+};
+
+/* By the columns, as the unique one is by their hash. */
+static void want_key(struct sql_parts *wanted, const struct sql_table *t) {
+    struct sql_part *part = sql_part_add(wanted, t, "_key");
+    sql_name(&part->sql, t->dialect, "CREATE INDEX ", part->name.s);
+    sql_name(&part->sql, t->dialect, " ON ", t->name);
+    sql_add(&part->sql, "(");
+    sql_index_cols(&part->sql, t, mk_coll_key(t->coll, 0).cols, t->key_count);
+    sql_add(&part->sql, ")");
+}
+
+static void want_parts(struct sql_parts *wanted, const struct sql_table *t) {
+    if (t->wide)
+        want_key(wanted, t);
+    sql_parts_indexes(wanted, t);
+}
+
+static int parts(const struct sql_engine *e, void *conn, const struct sql_table *t) {
+    struct sql_parts wanted = { .count = 0 };
+    want_parts(&wanted, t);
+    int rc = sql_parts_sync(e, conn, t, &wanted, &how);
+    sql_parts_free(&wanted);
+    return rc;
+}
+
+/* ---- tables of before ------------------------------------------------------------------------------------------- */
+
+struct columns {
+    const struct sql_engine *e;
+    const struct sql_table *t;
+    struct sql_text changes;
+};
+
+/* A column that a new index wants may be of a type that can't be in one. */
+static void look_at_column(void *arg, const char *const *fields) {
+    struct columns *all = arg;
+    for (unsigned i = 0; fields[0] && i < all->t->col_count; i++) {
+        const struct mk_col_decl *d = sql_col(all->t, i);
+        if (strcmp(d->name, fields[0]) != 0 || !sql_is_indexed(all->t, i))
+            continue;
+        sql_name(&all->changes, all->t->dialect, all->changes.len ? ",MODIFY " : " MODIFY ", d->name);
+        sql_add(&all->changes, " %s%s", all->t->dialect->key_types[d->type], d->flags & MK_COL_NULL ? "" : " NOT NULL");
+    }
+}
+
+static int migrated(const struct sql_engine *e, void *conn, const struct sql_table *t) {
+    struct mk_value name = mk_v_text(t->name);
+    struct sql_arg arg = { &name, MK_C_TEXT };
+    struct columns all = { e, t, { 0 } };
+    int rc = e->ask(conn,
+                    "SELECT column_name FROM information_schema.columns WHERE table_schema=DATABASE() AND table_name=? "
+                    "AND data_type IN('text','longtext','longblob')",
+                    &(struct sql_query){ .args = &arg, .count = 1 }, look_at_column, &all);
+    if (!rc && all.changes.len) {
+        struct sql_text s = { 0 };
+        sql_name(&s, t->dialect, "ALTER TABLE ", t->name);
+        sql_add(&s, "%s", all.changes.s);
+        rc = e->run(conn, s.s, NULL);
+        sql_free(&s);
+    }
+    sql_free(&all.changes);
+    return rc;
+}
+
+static void seen(void *arg, const char *const *fields) {
+    (void)fields;
+    *(bool *)arg = true;
+}
+
+/* One whose definition was interrupted has no rows: nobody used it yet. */
+static int leftover(const struct sql_engine *e, void *conn, const struct sql_table *t) {
+    struct mk_value name = mk_v_text(t->name);
+    struct sql_arg arg = { &name, MK_C_TEXT };
+    struct sql_query q = { .args = &arg, .count = 1 };
+    struct sql_text s = { 0 };
+    bool there = false, used = false;
+    int rc = e->ask(conn,
+                    "SELECT 1 FROM information_schema.tables WHERE table_schema=DATABASE() AND table_name=? AND "
+                    "table_comment='meerkat'",
+                    &q, seen, &there);
+    if (rc || !there)
+        return rc;
+    sql_name(&s, t->dialect, "SELECT 1 FROM ", t->name);
+    sql_add(&s, " LIMIT 1");
+    rc = e->ask(conn, s.s, NULL, seen, &used);
+    sql_clear(&s);
+    sql_name(&s, t->dialect, "DROP TABLE ", t->name);
+    if (!rc && !used)
+        rc = e->run(conn, s.s, NULL);
+    sql_free(&s);
+    return rc;
+}
+
+/* ---- sessions --------------------------------------------------------------------------------------------------- */
+
+static bool run_all(struct pool_conn *c, const char *const *texts, unsigned count) {
+    for (unsigned i = 0; i < count; i++)
+        if (c->pool->driver->text(c, texts[i]) != POOL_OK)
+            return false;
+    return true;
+}
+
+/* A lock is waited for not quite as long as an answer, so that it is the statement that fails. */
+static bool set_up(struct pool_conn *c) {
+    static const char *const texts[] = {
+        "SET SESSION sql_mode='STRICT_ALL_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION',time_zone='+00:00',"
+        "autocommit=1",
+        "SET NAMES utf8mb4",
+        "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
+    };
+    int64_t seconds = c->pool->settings.query_timeout / 1000, lock = seconds > 1 ? seconds - 1 : 1;
+    struct sql_text s = { 0 };
+    if (!run_all(c, texts, sizeof texts / sizeof texts[0]))
+        return false;
+    sql_add(&s, "SET SESSION wait_timeout=%" PRId64 ",innodb_lock_wait_timeout=%" PRId64 ",lock_wait_timeout=%" PRId64,
+            60 + 3 * seconds, lock, c->main ? TURN_S : lock);
+    bool good = c->pool->driver->text(c, s.s) == POOL_OK;
+    sql_free(&s);
+    return good;
+}
+
+#define TURN "CONCAT('meerkat ',MD5(DATABASE()))"
+
+static enum pool_code ask_lock(struct pool_conn *c, const char *text, const char *const *values, unsigned count,
+                               const char *why_not) {
+    struct sql_text answer = { 0 };
+    enum pool_code code = pool_query(c, text, values, count, &answer);
+    if (code == POOL_OK && (!answer.s || strcmp(answer.s, "1") != 0)) {
+        pool_say(c, "%s", why_not);
+        code = POOL_FAILED;
+    }
+    sql_free(&answer);
+    return code;
+}
+
+static enum pool_code lock(struct pool_conn *c) {
+    return ask_lock(c, "SELECT GET_LOCK(" TURN ",600)", NULL, 0, "another server defines its tables, and does not end");
+}
+
+static enum pool_code unlock(struct pool_conn *c) {
+    return c->pool->driver->text(c, "DO RELEASE_LOCK(" TURN ")");
+}
+
+/* A session's name is a lock that it holds. */
+static bool take_name(struct pool_conn *c) {
+    const char *name = c->name;
+    struct sql_text id = { 0 }, kill = { 0 };
+    char seconds[24];
+    bool good = pool_query(c, "SELECT IS_USED_LOCK(?)", &name, 1, &id) == POOL_OK;
+    if (good && id.len) {
+        sql_add(&kill, "KILL CONNECTION %" PRIu64, (uint64_t)strtoull(id.s, NULL, 10));
+        c->pool->driver->text(c, kill.s); /* it may be over by now */
+        sql_free(&kill);
+    }
+    sql_free(&id);
+    snprintf(seconds, sizeof seconds, "%" PRId64, 1 + c->pool->settings.query_timeout / 2000);
+    return good && !c->lost &&
+           ask_lock(c, "SELECT GET_LOCK(?,?)", (const char *[]){ name, seconds }, 2, "its old session does not end") ==
+               POOL_OK;
+}
+
+#define PRODUCT(name)                                                                                                  \
+    {                                                                                                                  \
+        .dialect = &name##_dialect,                                                                                    \
+        .schema_table = "CREATE TABLE IF NOT EXISTS meerkat_schema(name VARBINARY(64) NOT NULL PRIMARY KEY,version "   \
+                        "BIGINT NOT NULL,cols TEXT CHARACTER SET utf8mb4 NOT NULL)ENGINE=InnoDB",                      \
+        .commits_table = "CREATE TABLE IF NOT EXISTS meerkat_commits(server VARBINARY(16) NOT NULL,conn BIGINT NOT "   \
+                         "NULL,number BIGINT NOT NULL,at BIGINT NOT NULL,PRIMARY KEY(server,conn))ENGINE=InnoDB",      \
+        .lock = lock, .unlock = unlock, .set_up = set_up, .take_name = take_name, .want_parts = want_parts,            \
+        .parts = parts, .how = &how, .migrated = migrated, .leftover = leftover,                                       \
+    }
+const struct pool_product pool_mariadb = PRODUCT(mariadb);
+const struct pool_product pool_mysql = PRODUCT(mysql);

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What tests of SQL backends share: two collections, an operator beside the server, connections lost at bad moments. */
+#ifndef STORES_DATABASE_H
+#define STORES_DATABASE_H
+
+#include "harness.h"
+#include "proxy.h"
+#include <meerkat/store.h>
+#include <string.h>
+
+enum { OWNER, ID, ORDER, NUMBER, UNTIL, COUNT };
+extern const struct mk_coll_decl things_decl, texts_decl;
+extern const struct mk_coll *things, *texts;
+
+enum { OPTIONS = 32 };
+extern char *options[OPTIONS];
+extern int option_count;
+const char *option(const char *name); /* "" if it was not given */
+/* Of the next start: those given, with MORE, which ends with NULL, behind them. */
+void with_options(const char *const *more);
+void without_options(void);
+
+/* Starts the backend with both collections; false: a check has failed. */
+bool begin(void);
+void end(void);
+
+/* Given by the test: the first column of all rows, separated by spaces, as the operator's own session sees it. */
+extern const char *(*ask)(const char *text);
+#define ASK(text, want) NEED_TEXT(ask(text), want)
+/* The start is refused in one line, with BECAUSE in it. */
+void refuse(const char *more, const char *because);
+
+int put(struct mk_ctx *c, const char *owner, int64_t id, const char *order, struct mk_value until);
+char *noise(struct mk_ctx *c, size_t len);
+void put_some(struct mk_ctx *c, void *arg); /* ten rows in each */
+
+/* Tests.  TOO_MUCH writes a row that the database can't take, number ARG. */
+void bad_rows_harm_no_other(void (*too_much)(struct mk_ctx *c, void *arg));
+/* THROUGH, which ends with NULL, are options that lead to a proxy, "PORT" standing for its port. */
+void lost_answers_are_found_out(const char *const *through);
+void ended_sessions_come_back(const char *end_them);
+void expired_rows_are_swept(void);
+void without_the_right_to_create(void);
+
+#endif
