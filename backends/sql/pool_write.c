@@ -429,13 +429,10 @@ static enum pool_code ask_fate(struct pool_thread *t, struct fate *fate) {
     static const uint32_t number[] = { MK_C_INT };
     struct mk_value values[] = { mk_v_text(t->pool->server), mk_v_int(t->number) };
     struct sql_arg args[] = { { &values[0], MK_C_TEXT }, { &values[1], MK_C_INT } };
-    struct sql_text text = { 0 };
-    sql_add(&text, "SELECT number FROM meerkat_commits WHERE server=? AND conn=?%s",
-            t->pool->product->dialect->insert_lock);
-    struct sql_query q = { .text = text.s, .args = args, .count = 2 };
-    enum pool_code code = t->pool->driver->run(t->conn, &q, NULL, &(struct pool_ask){ number, 1, take_fate, fate });
-    sql_free(&text);
-    return code;
+    struct sql_query q = { .text = "SELECT number FROM meerkat_commits WHERE server=? AND conn=?",
+                           .args = args,
+                           .count = 2 };
+    return t->pool->driver->run(t->conn, &q, NULL, &(struct pool_ask){ number, 1, take_fate, fate });
 }
 
 static enum pool_code make_row(struct pool_thread *t) {
@@ -450,10 +447,22 @@ static enum pool_code make_row(struct pool_thread *t) {
     return t->pool->driver->run(t->conn, &q, NULL, NULL);
 }
 
+/* Waits for whoever has the row; and sees whether the database can be written to. */
+static enum pool_code touch_row(struct pool_thread *t) {
+    struct mk_value values[] = { mk_v_int(pool_now_us()), mk_v_text(t->pool->server), mk_v_int(t->number) };
+    struct sql_arg args[] = { { &values[0], MK_C_INT }, { &values[1], MK_C_TEXT }, { &values[2], MK_C_INT } };
+    struct sql_query q = { .text = "UPDATE meerkat_commits SET at=? WHERE server=? AND conn=?",
+                           .args = args,
+                           .count = 3 };
+    int64_t changed = 0;
+    enum pool_code code = t->pool->driver->run(t->conn, &q, &changed, NULL);
+    return code == POOL_OK && changed == 0 ? make_row(t) : code;
+}
+
 /* The old session is over: the row tells the truth. */
 int pool_learn_fate(struct pool_thread *t) {
     struct fate fate = { 0, false };
-    if (ask_fate(t, &fate) != POOL_OK || (!fate.any && make_row(t) != POOL_OK))
+    if (touch_row(t) != POOL_OK || ask_fate(t, &fate) != POOL_OK)
         return -1;
     return fate.any && fate.number >= t->transaction;
 }

@@ -5,7 +5,7 @@
 #   test/bench/storage.sh [--quick] [BUILD [BACKEND [OPTION=VALUE...]]]
 # BACKEND is sqlite if it is left out; options are those of its group in `backends`.  A backend NAME has a floor if there
 # is a program bench_storage_NAME in BUILD/test/bench, which takes a place, rows a commit and seconds; the place is
-# BENCH_PLACE (of pgsql a conninfo), or a new file.
+# BENCH_PLACE (of pgsql a conninfo, of mysql SOCKET,USER,PASSWORD,DATABASE), or a new file.
 set -eu
 
 here=$(cd "$(dirname "$0")/../.." && pwd)
