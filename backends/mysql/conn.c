@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One connection of libmariadb: opened, asked, closed.  Nothing waits longer than its timeout. */
 #include "mysql_backend.h"
-#include <errmsg.h>
 #include <mysql.h>
-#include <mysqld_error.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -32,47 +30,13 @@ static struct conn *of(struct pool_conn *c) {
 
 /* ---- reasons -------------------------------------------------------------------------------------------------- */
 
-static enum pool_code judge(struct conn *c, unsigned number, const char *state) {
-    switch (number) {
-    case CR_SERVER_GONE_ERROR:
-    case CR_SERVER_LOST:
-    case CR_SERVER_LOST_EXTENDED:
-    case CR_COMMANDS_OUT_OF_SYNC:
-    case ER_SERVER_SHUTDOWN:
-    case ER_CONNECTION_KILLED:
-    case ER_NET_PACKETS_OUT_OF_ORDER:
-    case ER_NET_PACKET_TOO_LARGE: /* it does not read on */
-        c->base.lost = true;
-        return POOL_LOST;
-    case ER_DUP_ENTRY:
-        return POOL_DUPLICATE;
-    case ER_LOCK_DEADLOCK:
-    case ER_LOCK_WAIT_TIMEOUT:
-    case ER_NEED_REPREPARE:
-    case ER_CHECKREAD:
-        return POOL_PASSING;
-    case ER_OPTION_PREVENTS_STATEMENT: /* it is a copy of another now: the next connection may find another */
-    case ER_CANT_EXECUTE_IN_READ_ONLY_TRANSACTION:
-        c->base.lost = true;
-        return POOL_FAILED;
-    case ER_TOO_BIG_ROWSIZE:
-    case ER_TRUNCATED_WRONG_VALUE_FOR_FIELD:
-        return POOL_REFUSED;
-    }
-    if (number >= CR_MIN_ERROR && number <= CR_MAX_ERROR) {
-        c->base.lost = true;
-        return POOL_LOST;
-    }
-    return strncmp(state, "22", 2) == 0 || strncmp(state, "23", 2) == 0 ? POOL_REFUSED : POOL_FAILED;
-}
-
 /* The read gave up because its time had passed. */
 static bool was_silent(const char *text) {
     return strstr(text, "imed out") || strstr(text, "system error: 11") || strstr(text, "imeout");
 }
 
 static enum pool_code fail(struct conn *c, unsigned number, const char *state, const char *text) {
-    enum pool_code code = judge(c, number, state);
+    enum pool_code code = pool_mariadb.judge(&c->base, number, state);
     if (code == POOL_LOST && was_silent(text))
         c->base.silent = true;
     pool_say(&c->base, "%s", c->base.silent ? "no answer in time" : text);
@@ -136,28 +100,6 @@ static bool reach(struct conn *c, const struct mysql *me) {
     return false;
 }
 
-/* Names of databases are quoted as all others. */
-static bool make_database(struct conn *c, const char *name) {
-    struct sql_text s = { 0 };
-    sql_add(&s, "CREATE DATABASE IF NOT EXISTS `");
-    for (; *name; name++)
-        sql_add(&s, *name == '`' ? "``" : "%c", *name);
-    sql_add(&s, "` CHARACTER SET utf8mb4 COLLATE utf8mb4_bin");
-    bool good = mysql_real_query(c->db, s.s, s.len) == 0;
-    sql_free(&s);
-    return good;
-}
-
-static bool choose_database(struct conn *c, const struct mysql *me) {
-    if (mysql_select_db(c->db, me->dbname) == 0)
-        return true;
-    bool makes = c->base.main && me->create && mysql_errno(c->db) == ER_BAD_DB_ERROR;
-    if (makes && make_database(c, me->dbname) && mysql_select_db(c->db, me->dbname) == 0)
-        return true;
-    pool_say(&c->base, "%s", mysql_error(c->db));
-    return false;
-}
-
 static void close_conn(struct pool_conn *base);
 
 static bool open_conn(struct pool_conn *base) {
@@ -165,8 +107,7 @@ static bool open_conn(struct pool_conn *base) {
     struct conn *c = of(base);
     struct sql_text packet = { 0 };
     c->db = sql_must(mysql_init(NULL));
-    bool good = reach(c, me) && choose_database(c, me) &&
-                pool_query(base, "SELECT @@max_allowed_packet", NULL, 0, &packet) == POOL_OK;
+    bool good = reach(c, me) && pool_query(base, "SELECT @@max_allowed_packet", NULL, 0, &packet) == POOL_OK;
     if (good)
         c->max_packet = strtoull(packet.s, NULL, 10);
     else
@@ -396,16 +337,6 @@ static enum pool_code text(struct pool_conn *base, const char *text) {
     return POOL_OK;
 }
 
-static enum pool_code begin(struct pool_conn *c) {
-    return text(c, "BEGIN");
-}
-static enum pool_code commit(struct pool_conn *c) {
-    return text(c, "COMMIT");
-}
-static enum pool_code rollback(struct pool_conn *c) {
-    return text(c, "ROLLBACK");
-}
-
 static bool alive(struct pool_conn *base) {
     struct conn *c = of(base);
     if (!base->lost && mysql_ping(c->db) != 0)
@@ -421,8 +352,5 @@ const struct pool_driver mysql_driver = {
     .product = product,
     .run = run,
     .text = text,
-    .begin = begin,
-    .commit = commit,
-    .rollback = rollback,
     .alive = alive,
 };

@@ -10,7 +10,8 @@ static int start(void *inst, struct mk_err *err) {
                                             .sweep_interval = me->sweep_interval,
                                             .readers = (unsigned)me->read_connections,
                                             .writers = (unsigned)me->write_connections,
-                                            .create = me->create };
+                                            .create = me->create,
+                                            .place = me->dbname };
     if (me->host && me->socket)
         return mk_fail(err, MK_E_INVALID, "Options host and socket exclude each other.");
     struct pool *pool = pool_new(me, &mysql_driver, &settings);

@@ -138,7 +138,7 @@ static void stop(void *inst) {
 
 static int define(const void *inst, struct mk_coll *coll, struct mk_err *err) {
     struct db *db = ((const struct pgsql *)inst)->db;
-    struct sql_table *t = sql_table_new(&pgsql_dialect, coll);
+    struct sql_table *t = sql_table_new(&sql_pgsql, coll);
     if (db->main.c && !pg_alive(&db->main))
         pg_close(&db->main);
     int rc = MK_OK;

@@ -9,6 +9,7 @@
 #include <libpq-fe.h>
 #include <meerkat/plugin.h>
 #include <pthread.h>
+#include <sql/dialects.h>
 #include <sql/jobs.h>
 #include <sql/sql.h>
 #include <stdatomic.h>
@@ -91,7 +92,6 @@ int64_t now_us(void);
 
 /* ---- tables --------------------------------------------------------------------------------------------------- */
 
-extern const struct sql_dialect pgsql_dialect;
 /* Makes or migrates what stores T; on P outside of a pipeline. */
 void pgsql_print(const struct mk_coll *coll, struct mk_schema *out); /* what it runs in an empty database */
 int pgsql_define(struct pg *p, const struct sql_table *t, bool create, struct mk_err *err);

@@ -62,7 +62,8 @@ bool pool_connect(struct pool_conn *c) {
         pool_say(c, "it is another product than at the start");
         good = false;
     }
-    good = good && product->set_up(c);
+    const char *place = pool->settings.place;
+    good = good && product->set_up(c) && (!place || !product->choose || product->choose(c, place));
     if (!good)
         close_conn(c);
     return good;

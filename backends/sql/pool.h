@@ -68,23 +68,25 @@ struct pool_driver {
     /* A prepared statement.  CHANGED may be NULL, ASK too. */
     enum pool_code (*run)(struct pool_conn *c, const struct sql_query *q, int64_t *changed, const struct pool_ask *ask);
     enum pool_code (*text)(struct pool_conn *c, const char *text); /* not prepared; no values, no rows */
-    enum pool_code (*begin)(struct pool_conn *c);
-    enum pool_code (*commit)(struct pool_conn *c);
-    enum pool_code (*rollback)(struct pool_conn *c);
-    bool (*alive)(struct pool_conn *c); /* asks */
+    bool (*alive)(struct pool_conn *c);                            /* asks */
 };
 
 /* ---- products --------------------------------------------------------------------------------------------------- */
 
 struct pool_product {
     const struct sql_dialect *dialect;
+    const char *begin;                        /* begins a transaction that writes */
     const char *schema_table, *commits_table; /* CREATE TABLE IF NOT EXISTS */
     /* Whether definitions go into a transaction; if not, they must do no harm when they are done again. */
     bool transactional;
     /* Servers that define at once take turns; begins and ends the turn.  NULL: the transaction does it. */
     enum pool_code (*lock)(struct pool_conn *c);
     enum pool_code (*unlock)(struct pool_conn *c);
+    /* What a failure is, by the database's own number or its SQLSTATE; sets LOST if the connection is of no more use. */
+    enum pool_code (*judge)(struct pool_conn *c, int64_t number, const char *state);
     bool (*set_up)(struct pool_conn *c); /* a new session; what counts is not left to the database's defaults */
+    /* Goes to settings.place, the schema or database; the main connection makes it if it may.  NULL: there are none. */
+    bool (*choose)(struct pool_conn *c, const char *place);
     /* Ends the session that had this name, waits until it is over, and takes the name.  NULL: there are none. */
     bool (*take_name)(struct pool_conn *c);
     void (*want_parts)(struct sql_parts *parts, const struct sql_table *t);
@@ -94,8 +96,11 @@ struct pool_product {
     int (*migrated)(const struct sql_engine *e, void *conn, const struct sql_table *t);
     int (*leftover)(const struct sql_engine *e, void *conn, const struct sql_table *t);
 };
-extern const struct pool_product pool_mariadb, pool_mysql;
+extern const struct pool_product pool_mariadb, pool_mysql, pool_pgsql, pool_sqlite;
 
+bool pool_run_all(struct pool_conn *c, const char *const *texts, unsigned count);
+/* NAME between QUOTEs, those in it doubled. */
+void pool_quote(struct sql_text *s, char quote, const char *name);
 /* For products: one statement with texts as its values, at most 4; its first column as text if OUT is not NULL. */
 enum pool_code pool_query(struct pool_conn *c, const char *text, const char *const *values, unsigned count,
                           struct sql_text *out);
@@ -106,6 +111,7 @@ struct pool_settings {
     int64_t query_timeout, wait, sweep_interval; /* milliseconds */
     unsigned readers, writers;
     bool create;
+    const char *place; /* NULL: where a session begins */
 };
 struct pool_side {
     struct job_queue jobs;

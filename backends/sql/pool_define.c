@@ -51,7 +51,7 @@ static int end(void *conn, bool commit);
 static int begin(void *conn) {
     struct pool_conn *c = conn;
     const struct pool_product *product = c->pool->product;
-    if (product->transactional && c->pool->driver->begin(c) != POOL_OK)
+    if (product->transactional && c->pool->driver->text(c, product->begin) != POOL_OK)
         return MK_E_BACKEND;
     if (!product->lock || product->lock(c) == POOL_OK)
         return MK_OK;
@@ -68,7 +68,7 @@ static int end(void *conn, bool commit) {
     struct sql_text why = c->why;
     c->why = (struct sql_text){ 0 };
     if (product->transactional && !c->lost)
-        code = commit ? driver->commit(c) : driver->rollback(c);
+        code = driver->text(c, commit ? "COMMIT" : "ROLLBACK");
     if (product->unlock && !c->lost && product->unlock(c) != POOL_OK)
         code = POOL_FAILED;
     if (commit && code != POOL_OK) {
@@ -178,6 +178,20 @@ bool pool_prepare(struct pool_conn *c) {
 static void take_text(void *arg, const struct mk_value *values) {
     if (values[0].type != MK_V_NULL)
         sql_add(arg, "%.*s", (int)values[0].len, values[0].u.s);
+}
+
+bool pool_run_all(struct pool_conn *c, const char *const *texts, unsigned count) {
+    for (unsigned i = 0; i < count; i++)
+        if (c->pool->driver->text(c, texts[i]) != POOL_OK)
+            return false;
+    return true;
+}
+
+void pool_quote(struct sql_text *s, char quote, const char *name) {
+    sql_add(s, "%c", quote);
+    for (; *name; name++)
+        sql_add(s, *name == quote ? "%c%c" : "%c", *name, quote);
+    sql_add(s, "%c", quote);
 }
 
 enum pool_code pool_query(struct pool_conn *c, const char *text, const char *const *values, unsigned count,

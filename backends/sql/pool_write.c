@@ -301,9 +301,9 @@ static enum outcome write_number(struct pool_thread *t) {
 
 static enum outcome run_all(struct pool_thread *t, struct job *jobs, int64_t now) {
     bool torn = false;
-    enum pool_code code = t->pool->driver->begin(t->conn);
+    enum pool_code code = t->pool->driver->text(t->conn, t->pool->product->begin);
     if (code != POOL_OK)
-        return BROKEN;
+        return failed(code);
     t->batch->count = 0;
     for (struct job *job = jobs; job; job = job->next) {
         for (uint32_t i = 0; i < job->commit->count; i++) {
@@ -340,7 +340,7 @@ static enum outcome run_group(struct pool_conn *c, struct mk_change *const *chan
 }
 
 static enum outcome run_carefully(struct pool_thread *t, struct job *jobs, int64_t now) {
-    if (t->pool->driver->begin(t->conn) != POOL_OK)
+    if (t->pool->driver->text(t->conn, t->pool->product->begin) != POOL_OK)
         return BROKEN;
     for (struct job *job = jobs; job; job = job->next)
         for (uint32_t i = 0, end; i < job->commit->count; i = end) {
@@ -357,7 +357,7 @@ static enum outcome run_carefully(struct pool_thread *t, struct job *jobs, int64
 /* ---- transactions --------------------------------------------------------------------------------------------- */
 
 static enum outcome commit(struct pool_thread *t) {
-    enum pool_code code = t->pool->driver->commit(t->conn);
+    enum pool_code code = t->pool->driver->text(t->conn, "COMMIT");
     if (code == POOL_OK)
         return DONE;
     return code == POOL_LOST ? UNKNOWN : code == POOL_PASSING ? AGAIN : BROKEN;
@@ -368,7 +368,7 @@ static void roll_back(struct pool_conn *c) {
     struct sql_text why = c->why;
     c->why = (struct sql_text){ 0 };
     if (!c->lost)
-        c->pool->driver->rollback(c);
+        c->pool->driver->text(c, "ROLLBACK");
     sql_free(&c->why);
     c->why = why;
 }

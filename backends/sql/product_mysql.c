@@ -199,14 +199,57 @@ static int leftover(const struct sql_engine *e, void *conn, const struct sql_tab
     return rc;
 }
 
-/* ---- sessions --------------------------------------------------------------------------------------------------- */
+/* ---- failures --------------------------------------------------------------------------------------------------- */
 
-static bool run_all(struct pool_conn *c, const char *const *texts, unsigned count) {
-    for (unsigned i = 0; i < count; i++)
-        if (c->pool->driver->text(c, texts[i]) != POOL_OK)
-            return false;
-    return true;
+enum { /* the database's numbers */
+       FIRST_OF_CLIENT = 2000,
+       LAST_OF_CLIENT = 2999,
+       IN_DEADLOCK = 1213,
+       LOCK_TIMEOUT = 1205,
+       ROW_CHANGED = 1020,
+       STATEMENT_CHANGED = 1615,
+       SERVER_ENDS = 1053,
+       SESSION_KILLED = 1927,
+       SESSION_ABORTED = 1152,
+       PACKET_TOO_LARGE = 1153, /* it does not read on */
+       DUPLICATE_KEY = 1062,
+       READ_ONLY_SERVER = 1290, /* it is a copy of another now: the next connection may find another */
+       READ_ONLY_TRANSACTION = 1792,
+       ROW_TOO_LARGE = 1118,
+       WRONG_VALUE = 1366
+};
+
+static enum pool_code judge(struct pool_conn *c, int64_t number, const char *state) {
+    switch (number) {
+    case IN_DEADLOCK:
+    case LOCK_TIMEOUT:
+    case ROW_CHANGED:
+    case STATEMENT_CHANGED:
+        return POOL_PASSING;
+    case SERVER_ENDS:
+    case SESSION_KILLED:
+    case SESSION_ABORTED:
+    case PACKET_TOO_LARGE:
+        c->lost = true;
+        return POOL_LOST;
+    case DUPLICATE_KEY:
+        return POOL_DUPLICATE;
+    case READ_ONLY_SERVER:
+    case READ_ONLY_TRANSACTION:
+        c->lost = true;
+        return POOL_FAILED;
+    case ROW_TOO_LARGE:
+    case WRONG_VALUE:
+        return POOL_REFUSED;
+    }
+    if (number >= FIRST_OF_CLIENT && number <= LAST_OF_CLIENT) {
+        c->lost = true;
+        return POOL_LOST;
+    }
+    return strncmp(state, "22", 2) == 0 || strncmp(state, "23", 2) == 0 ? POOL_REFUSED : POOL_FAILED;
 }
+
+/* ---- sessions --------------------------------------------------------------------------------------------------- */
 
 /* A lock is waited for not quite as long as an answer, so that it is the statement that fails. */
 static bool set_up(struct pool_conn *c) {
@@ -218,12 +261,29 @@ static bool set_up(struct pool_conn *c) {
     };
     int64_t seconds = c->pool->settings.query_timeout / 1000, lock = seconds > 1 ? seconds - 1 : 1;
     struct sql_text s = { 0 };
-    if (!run_all(c, texts, sizeof texts / sizeof texts[0]))
+    if (!pool_run_all(c, texts, sizeof texts / sizeof texts[0]))
         return false;
     sql_add(&s, "SET SESSION wait_timeout=%" PRId64 ",innodb_lock_wait_timeout=%" PRId64 ",lock_wait_timeout=%" PRId64,
             60 + 3 * seconds, lock, c->main ? TURN_S : lock);
     bool good = c->pool->driver->text(c, s.s) == POOL_OK;
     sql_free(&s);
+    return good;
+}
+
+static bool choose(struct pool_conn *c, const char *place) {
+    struct sql_text use = { 0 }, make = { 0 };
+    sql_add(&use, "USE ");
+    pool_quote(&use, '`', place);
+    sql_add(&make, "CREATE DATABASE ");
+    pool_quote(&make, '`', place);
+    sql_add(&make, " CHARACTER SET utf8mb4 COLLATE utf8mb4_bin");
+    bool good = c->pool->driver->text(c, use.s) == POOL_OK;
+    if (!good && !c->lost && c->main && c->pool->settings.create) {
+        c->pool->driver->text(c, make.s); /* another server may have been faster */
+        good = !c->lost && c->pool->driver->text(c, use.s) == POOL_OK;
+    }
+    sql_free(&use);
+    sql_free(&make);
     return good;
 }
 
@@ -269,7 +329,7 @@ static bool take_name(struct pool_conn *c) {
 
 #define PRODUCT(name)                                                                                                  \
     {                                                                                                                  \
-        .dialect = &name##_dialect,                                                                                    \
+        .dialect = &name##_dialect, .begin = "BEGIN", .judge = judge, .choose = choose,                                \
         .schema_table = "CREATE TABLE IF NOT EXISTS meerkat_schema(name VARBINARY(64) NOT NULL PRIMARY KEY,version "   \
                         "BIGINT NOT NULL,cols TEXT CHARACTER SET utf8mb4 NOT NULL)ENGINE=InnoDB",                      \
         .commits_table = "CREATE TABLE IF NOT EXISTS meerkat_commits(server VARBINARY(16) NOT NULL,conn BIGINT NOT "   \

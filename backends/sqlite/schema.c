@@ -46,41 +46,11 @@ static int end(void *conn, bool commit) {
     return rc == SQLITE_OK ? MK_OK : MK_E_BACKEND;
 }
 
-static int parts(void *conn, const struct sql_table *t) {
-    return parts_sync(conn, t) == SQLITE_OK ? MK_OK : MK_E_BACKEND;
-}
-
-static void seen(void *arg, const char *const *fields) {
-    (void)fields;
-    *(bool *)arg = true;
-}
-
-/* What needs the numbers came with a later version: the table gets them by being copied. */
-static int migrated(void *conn, const struct sql_table *t) {
-    struct mk_value name = mk_v_view((struct mk_view){ t->name, strlen(t->name) });
-    struct sql_arg arg = { &name, MK_C_TEXT };
-    bool there = false;
-    if (!t->numbered)
-        return MK_OK;
-    int rc = ask(conn, "SELECT 1 FROM pragma_table_info(?) WHERE name='_id'",
-                 &(struct sql_query){ .args = &arg, .count = 1 }, seen, &there);
-    if (rc || there)
-        return rc;
-    struct sql_text sql = { 0 };
-    sql_create(&sql, t, "___new");
-    sql_add(&sql, ";INSERT INTO \"%s___new\"(", t->name);
-    sql_cols(&sql, t);
-    sql_add(&sql, ")SELECT ");
-    sql_cols(&sql, t);
-    sql_add(&sql, " FROM \"%s\";DROP TABLE \"%s\";ALTER TABLE \"%s___new\" RENAME TO \"%s\"", t->name, t->name, t->name,
-            t->name);
-    rc = run(conn, sql.s, NULL);
-    sql_free(&sql);
-    return rc;
-}
+static int parts(void *conn, const struct sql_table *t);
+static int migrated(void *conn, const struct sql_table *t);
 
 static const struct sql_engine engine = {
-    .dialect = &sqlite_dialect,
+    .dialect = &sql_sqlite,
     .run = run,
     .ask = ask,
     .error = error,
@@ -88,13 +58,20 @@ static const struct sql_engine engine = {
     .end = end,
     .parts = parts,
     .migrated = migrated,
-    .schema_table = "CREATE TABLE IF NOT EXISTS meerkat_schema(name TEXT PRIMARY KEY,version INTEGER NOT NULL,"
-                    "cols TEXT NOT NULL)",
+    .schema_table = SQL_SQLITE_SCHEMA_TABLE,
 };
+
+static int parts(void *conn, const struct sql_table *t) {
+    return sql_sqlite_parts(&engine, conn, t);
+}
+
+static int migrated(void *conn, const struct sql_table *t) {
+    return sql_sqlite_migrated(&engine, conn, t);
+}
 
 void schema_print(const struct sql_table *t, struct mk_schema *out) {
     struct sql_parts wanted = { .count = 0 };
-    parts_wanted(t, &wanted);
+    sql_sqlite_want(&wanted, t);
     sql_print(&engine, t, &wanted, NULL, out);
     sql_parts_free(&wanted);
 }

@@ -119,7 +119,7 @@ static void stop(void *inst) {
 
 static int define(const void *inst, struct mk_coll *coll, struct mk_err *err) {
     struct db *db = ((const struct sqlite *)inst)->db;
-    struct sql_table *t = sql_table_new(&sqlite_dialect, coll);
+    struct sql_table *t = sql_table_new(&sql_sqlite, coll);
     int rc = schema_define(&db->main, t, err);
     if (rc != MK_OK) {
         sql_table_free(t);
@@ -149,7 +149,7 @@ static void commit(struct mk_op *op, struct mk_commit *commit) {
 
 static void schema(const void *inst, const struct mk_coll *coll, struct mk_schema *out) {
     (void)inst;
-    struct sql_table *t = sql_table_new(&sqlite_dialect, coll);
+    struct sql_table *t = sql_table_new(&sql_sqlite, coll);
     schema_print(t, out);
     sql_table_free(t);
 }

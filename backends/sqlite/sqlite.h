@@ -8,6 +8,7 @@
 
 #include <meerkat/plugin.h>
 #include <pthread.h>
+#include <sql/dialects.h>
 #include <sql/jobs.h>
 #include <sql/sql.h>
 #include <sqlite3.h>
@@ -41,14 +42,6 @@ int conn_run(struct conn *c, const struct sql_query *q, int *changed);
 int conn_exec(struct conn *c, const char *sql); /* one that is used often, without values and rows */
 
 /* ---- tables --------------------------------------------------------------------------------------------------- */
-
-extern const struct sql_dialect sqlite_dialect;
-
-/* Indexes, the full-text table NAME___search and its triggers, as SQLite keeps their texts. */
-void parts_wanted(const struct sql_table *t, struct sql_parts *p);
-int parts_sync(struct conn *c, const struct sql_table *t);
-/* What a row has in the columns of the full-text table, the partition as a word first; ROW is "new." or the like. */
-void search_values(struct sql_text *s, const struct sql_table *t, const char *row);
 
 /* Makes or migrates what stores T. */
 int schema_define(struct conn *c, const struct sql_table *t, struct mk_err *err);

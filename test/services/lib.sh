@@ -4,8 +4,8 @@
 # DIR/env: lines NAME='VALUE' for a shell and for test/functional/server.py.  It installs what is missing and may end
 # with 77 if that can't be had.  `down` stops it; DIR stays, and `up` starts it again with all it had.
 #
-# Of a backend X the file has MEERKAT_BACKEND_X, its options as JSON, in which @UNIQUE@ stands for a name that each test
-# chooses anew, and MEERKAT_STORES_X, the same as OPTION=VALUE words.
+# Of a backend X the file has MEERKAT_BACKEND_X, its options as JSON,, and MEERKAT_STORES_X, the same as OPTION=VALUE
+# words; in both @UNIQUE@ stands for a name that each test chooses anew.
 set -euo pipefail
 
 service=$(basename "$0" .sh)

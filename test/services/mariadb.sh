@@ -52,7 +52,7 @@ GRANT ALL ON \`meerkat%\`.* TO meerkat@'127.0.0.1';
 SQL
     options="\"host\": \"127.0.0.1\", \"port\": $port, \"user\": \"meerkat\", \"password\": \"my secret\""
     put MEERKAT_BACKEND_MYSQL "{$options, \"sslrootcert\": \"$dir/tls/ca.crt\", \"dbname\": \"meerkat_@UNIQUE@\"}"
-    put MEERKAT_STORES_MYSQL "host=127.0.0.1 port=$port dbname=meerkat_stores user=meerkat password=env:MEERKAT_MYSQL_PASSWORD sslrootcert=$dir/tls/ca.crt"
+    put MEERKAT_STORES_MYSQL "host=127.0.0.1 port=$port dbname=meerkat_@UNIQUE@ user=meerkat password=env:MEERKAT_MYSQL_PASSWORD sslrootcert=$dir/tls/ca.crt"
     put MEERKAT_MYSQL_PASSWORD 'my secret'
     put MEERKAT_MYSQL_DIR "$dir"
     put MEERKAT_MYSQL_PORT "$port"

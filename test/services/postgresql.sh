@@ -55,7 +55,7 @@ CREATE DATABASE meerkat OWNER meerkat;
 SQL
     options="\"host\": \"localhost\", \"port\": $port, \"dbname\": \"meerkat\", \"user\": \"meerkat\", \"password\": \"pg secret\""
     put MEERKAT_BACKEND_PGSQL "{$options, \"sslrootcert\": \"$dir/tls/ca.crt\", \"schema\": \"t_@UNIQUE@\"}"
-    put MEERKAT_STORES_PGSQL "host=localhost port=$port dbname=meerkat user=meerkat password=env:MEERKAT_PGSQL_PASSWORD sslrootcert=$dir/tls/ca.crt schema=stores"
+    put MEERKAT_STORES_PGSQL "host=localhost port=$port dbname=meerkat user=meerkat password=env:MEERKAT_PGSQL_PASSWORD sslrootcert=$dir/tls/ca.crt schema=stores_@UNIQUE@"
     put MEERKAT_PGSQL_PASSWORD 'pg secret'
     put MEERKAT_PGSQL_DIR "$dir"
     put MEERKAT_PGSQL_PORT "$port"

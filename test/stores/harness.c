@@ -4,6 +4,7 @@
 #include "load/load.h"
 #include "route/jid.h"
 #include "util/mem.h"
+#include "util/text.h"
 #include <dlfcn.h>
 #include <errno.h>
 #include <pthread.h>
@@ -81,6 +82,16 @@ void harness_set_options(char **opts, int count) {
     option_count = count;
 }
 
+/* Tests that run at the same time do not share a place. */
+static char *with_unique(const char *word) {
+    const char *mark = strstr(word, "@UNIQUE@");
+    struct buf text = { 0 };
+    if (!mark)
+        return xstrdup(word);
+    buf_printf(&text, "%.*s%x%s", (int)(mark - word), word, (unsigned)getpid(), mark + strlen("@UNIQUE@"));
+    return text.data;
+}
+
 int harness_env_options(const char *name, char **opts, int max) {
     const char *words = getenv(name);
     int count = 0;
@@ -91,7 +102,7 @@ int harness_env_options(const char *name, char **opts, int max) {
     char *copy = xstrdup(words), *rest = copy;
     for (char *word; (word = strsep(&rest, " ")) != NULL && count < max;)
         if (*word)
-            opts[count++] = xstrdup(word);
+            opts[count++] = with_unique(word);
     free(copy);
     return count;
 }

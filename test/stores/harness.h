@@ -19,8 +19,8 @@ void harness_load(const char *so, char **options, int option_count);
 void harness_set_options(char **options, int option_count); /* of the next start */
 void harness_unload(void);
 /*
- * The words of an environment variable that a service sets, copied to OPTIONS; how many.  Without it the program ends,
- * and all it tests is skipped.
+ * The words of an environment variable that a service sets, copied to OPTIONS; how many.  @UNIQUE@ in one becomes a name
+ * of this process.  Without the variable the program ends, and all it tests is skipped.
  */
 int harness_env_options(const char *name, char **options, int max);
 /* Starts the backend, then workers; the other way round.  NULL or why not, until the next call. */
