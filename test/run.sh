@@ -14,13 +14,13 @@ root=$PWD
 export MEERKAT_BUILD=${MEERKAT_BUILD:-$root/build-test} MEERKAT_FUZZ_BUILD=${MEERKAT_FUZZ_BUILD:-$root/build-fuzz}
 tsan_build=${MEERKAT_TSAN_BUILD:-$root/build-tsan}
 # Tests of what several threads do, for ThreadSanitizer; and functional tests that run again with turns interleaved.
-threaded=' control listener metrics move mysql pgsql redis-faults reload store_journal store_queue stores-memory stores-mysql stores-pgsql stores-redis stores-sqlite turn users '
+threaded=' control listener metrics move mysql odbc-mariadb odbc-pgsql odbc-sqlite pgsql redis-faults reload store_journal store_queue stores-memory stores-mysql stores-odbc-mariadb stores-odbc-pgsql stores-odbc-sqlite stores-pgsql stores-redis stores-sqlite turn users '
 interleaved='test_offline test_presence test_register test_roster test_routing test_sasl test_stream_mgmt'
 # Functional tests that run again with each of these backends, whose services are started for them.
 stored='test_copy test_mam test_mam_limits test_mam_rooms test_mam_wishes test_offline test_register test_roster test_sasl'
 # And with these, that keep what kill -9 meets.
 crashed_in='pgsql'
-stored_in='mysql pgsql redis'
+stored_in='mysql odbc pgsql redis'
 fuzz_seconds=${MEERKAT_FUZZ_SECONDS:-10}
 python=/usr/bin/python3 # the system's own, which has the modules that apt installs
 jobs=$(nproc)
@@ -43,7 +43,7 @@ missing_packages() {
     local need
     for need in gcc g++ clang ninja-build meson pkg-config libc6-dev binutils openssl ca-certificates git libevent-dev \
         libgnutls28-dev libxml2-dev libltdl-dev libcjson-dev libconfig-dev libidn-dev libhiredis-dev libmariadb-dev libpq-dev \
-        libsqlite3-dev libsystemd-dev abigail-tools python3 python3-clang python3-slixmpp coturn; do
+        libsqlite3-dev libsystemd-dev unixodbc-dev abigail-tools python3 python3-clang python3-slixmpp coturn; do
         [ "$(dpkg-query -W -f '${db:Status-Status}' "$need" 2>/dev/null)" = installed ] || echo "$need"
     done
     command -v node >/dev/null || echo nodejs
@@ -125,6 +125,7 @@ stored_jobs() {
 # The service of test/services that a job needs, by its name.
 service_of() {
     case $1 in
+    *odbc*) echo odbc ;;
     *pgsql*) echo postgresql ;;
     *mysql*) echo mariadb ;;
     *redis-faults*) ;; # kill servers of their own

@@ -256,7 +256,6 @@ static bool set_up(struct pool_conn *c) {
     static const char *const texts[] = {
         "SET SESSION sql_mode='STRICT_ALL_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION',time_zone='+00:00',"
         "autocommit=1",
-        "SET NAMES utf8mb4",
         "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
     };
     int64_t seconds = c->pool->settings.query_timeout / 1000, lock = seconds > 1 ? seconds - 1 : 1;

@@ -8,7 +8,7 @@ cd "$(dirname "$0")/../.."
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
 status=0
-flags=$(pkg-config --cflags libpq libmariadb)
+flags=$(pkg-config --cflags libpq libmariadb odbc)
 for file in $(find plugins backends -name '*.c' ! -name 'test_*' | LC_ALL=C sort); do
     ${CC:-cc} -std=gnu17 -O2 -fPIC -fno-common -D_GNU_SOURCE -DMK_ABI_NEED=0 -Isdk -Ibackends $flags -c "$file" -o "$tmp/o" || status=1
     [ -f "$tmp/o" ] || continue

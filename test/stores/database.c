@@ -173,15 +173,15 @@ static void let_them_write(void) {
         harness_begin((unsigned)i % WORKERS, write_on, (void *)i);
 }
 
-void lost_answers_are_found_out(const char *const *through) {
-    char port[12];
+void lost_answers_are_found_out(int port, const char *const *through) {
+    char own[12];
     const char *more[OPTIONS] = { NULL };
     struct buf texts_[OPTIONS] = { { 0 } };
-    snprintf(port, sizeof port, "%d", proxy_start(atoi(option("port"))));
+    snprintf(own, sizeof own, "=%d", proxy_start(port));
     for (int i = 0; through[i]; i++) {
-        const char *mark = strstr(through[i], "PORT");
+        const char *mark = strstr(through[i], "=PORT");
         if (mark)
-            buf_printf(&texts_[i], "%.*s%s%s", (int)(mark - through[i]), through[i], port, mark + strlen("PORT"));
+            buf_printf(&texts_[i], "%.*s%s%s", (int)(mark - through[i]), through[i], own, mark + strlen("=PORT"));
         more[i] = mark ? texts_[i].data : through[i];
     }
     with_options(more);

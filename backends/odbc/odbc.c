@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "odbc.h"
+
+/* ---- start and stop ------------------------------------------------------------------------------------------- */
+
+static int start(void *inst, struct mk_err *err) {
+    struct odbc *me = inst;
+    const struct pool_settings settings = { .query_timeout = me->query_timeout,
+                                            .wait = me->wait,
+                                            .sweep_interval = me->sweep_interval,
+                                            .readers = (unsigned)me->read_connections,
+                                            .writers = (unsigned)me->write_connections,
+                                            .create = me->create,
+                                            .place = me->schema };
+    if (!me->dsn && !me->connection)
+        return mk_fail(err, MK_E_INVALID, "The options dsn or connection must say where the database is.");
+    struct pool *pool = pool_new(me, &odbc_driver, &settings);
+    int rc = pool_start(pool, err);
+    if (rc) {
+        pool_free(pool);
+        return rc;
+    }
+    me->pool = pool;
+    return MK_OK;
+}
+
+static void stop(void *inst) {
+    pool_stop(((struct odbc *)inst)->pool);
+}
+
+/* ---- operations ----------------------------------------------------------------------------------------------- */
+
+static int define(const void *inst, struct mk_coll *coll, struct mk_err *err) {
+    return pool_define(((const struct odbc *)inst)->pool, coll, err);
+}
+
+static void read_rows(struct mk_op *op, struct mk_read *read) {
+    pool_read(((const struct odbc *)mk_op_inst(op))->pool, op, read);
+}
+
+static void commit(struct mk_op *op, struct mk_commit *commit) {
+    pool_commit(((const struct odbc *)mk_op_inst(op))->pool, op, commit);
+}
+
+static void schema(const void *inst, const struct mk_coll *coll, struct mk_schema *out) {
+    const struct odbc *me = inst;
+    pool_print(me->pool ? me->pool->product : &pool_pgsql, coll, out);
+}
+
+static const struct mk_backend_ops ops = {
+    .size = sizeof(struct mk_backend_ops),
+    .caps = MK_CAP_TTL | MK_CAP_TEXT_SEARCH | MK_CAP_BATCH | MK_CAP_DURABLE,
+    .define = define,
+    .read = read_rows,
+    .commit = commit,
+    .sweep = read_rows,
+    .schema = schema,
+};
+static const struct mk_provide_decl provides[] = {
+    MK_PROVIDE(mk_backend, 1, 0, &ops, "Stores collections in a database that has an ODBC driver."),
+};
+static const struct mk_metric_decl metrics[] = { POOL_METRIC_ROWS };
+
+static const struct mk_opt_decl options[] = {
+    MK_OPT_TEXT(struct odbc, dsn, NULL, 0, "Name of a data source of odbc.ini."),
+    MK_OPT_TEXT(struct odbc, connection, NULL, MK_OPT_SECRET,
+                "More for the connection string, or all of it if there is no data source: `Driver=...;Server=...`."),
+    MK_OPT_TEXT(struct odbc, user, NULL, 0, "The user to log in as; by default the data source's."),
+    MK_OPT_TEXT(struct odbc, password, NULL, MK_OPT_SECRET, "The user's password."),
+    MK_OPT_TEXT(struct odbc, schema, NULL, 0,
+                "The schema (PostgreSQL) or database (MariaDB, MySQL) that has the tables, made if it is missing; by "
+                "default the data source's."),
+    MK_OPT_DURATION(struct odbc, connect_timeout, "5s", 1000, 600000, 0,
+                    "How long a connection may take to come up, if the driver knows; whole seconds."),
+    MK_OPT_DURATION(struct odbc, query_timeout, "10s", 1000, 3600000, 0,
+                    "How long a statement may take, if the driver knows; whole seconds."),
+    MK_OPT_DURATION(struct odbc, wait, "0", 0, INT64_MAX, 0,
+                    "How long to wait at the start for a database that can't be reached; 0 is not at all."),
+    MK_OPT_INT(struct odbc, read_connections, "2", 1, 64, 0, "Connections that read."),
+    MK_OPT_INT(struct odbc, write_connections, "1", 1, 16, 0,
+               "Connections that write. One serves thousands of commits a second, as they share transactions."),
+    MK_OPT_DURATION(struct odbc, sweep_interval, "1m", 100, 86400000, 0, "How often expired rows are deleted."),
+    MK_OPT_BOOL(struct odbc, create, "true", 0,
+                "Whether tables are made and migrated at the start. If false the user needs no right to do so, and all "
+                "must be there."),
+};
+
+MK_PLUGIN(odbc, .version = "1.0", .summary = "Storage in databases through ODBC", .flags = MK_PLUGIN_GLOBAL,
+          .inst_size = sizeof(struct odbc), .options = MK_TABLE(options), .provides = MK_TABLE(provides),
+          .metrics = MK_TABLE(metrics), .start = start, .stop = stop);
