@@ -19,7 +19,7 @@ interleaved='test_offline test_presence test_register test_roster test_routing t
 # Functional tests that run again with each of these backends, whose services are started for them.
 stored='test_copy test_mam test_mam_limits test_mam_rooms test_mam_wishes test_offline test_register test_roster test_sasl'
 # And with these, that keep what kill -9 meets.
-crashed_in='pgsql'
+crashed_in='mysql odbc pgsql'
 stored_in='mysql odbc pgsql redis'
 fuzz_seconds=${MEERKAT_FUZZ_SECONDS:-10}
 python=/usr/bin/python3 # the system's own, which has the modules that apt installs

@@ -116,7 +116,7 @@ static void a_bad_row_harms_no_other(void) {
 /* ---- connections lost ----------------------------------------------------------------------------------------------- */
 
 static void a_lost_answer_is_found_out(void) {
-    lost_answers_are_found_out(atoi(option("port")), (const char *[]){ "port=PORT", "sslmode=disable", NULL });
+    lost_answers_are_found_out(atoi(option("port")), false, (const char *[]){ "port=PORT", "sslmode=disable", NULL });
 }
 
 static const char *kill_writer(void) {

@@ -72,12 +72,12 @@ static void a_bad_row_harms_no_other(void) {
 static void a_lost_answer_is_found_out(void) {
     char *dsn = options[0];
     if (is("pgsql"))
-        lost_answers_are_found_out(atoi(getenv("MEERKAT_ODBC_PGSQL_PORT")),
+        lost_answers_are_found_out(atoi(getenv("MEERKAT_ODBC_PGSQL_PORT")), false,
                                    (const char *[]){ "connection=Port=PORT;SSLmode=disable", NULL });
     if (!is("mariadb"))
         return;
     options[0] = (char *)"wait=0";
-    lost_answers_are_found_out(atoi(getenv("MEERKAT_ODBC_MYSQL_PORT")),
+    lost_answers_are_found_out(atoi(getenv("MEERKAT_ODBC_MYSQL_PORT")), false,
                                (const char *[]){ "connection=Driver=MariaDB Unicode;SERVER=127.0.0.1;PORT=PORT;"
                                                  "DATABASE=meerkat;CHARSET=utf8mb4",
                                                  NULL });

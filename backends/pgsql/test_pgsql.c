@@ -90,7 +90,7 @@ static void a_bad_row_harms_no_other(void) {
 /* ---- connections lost ----------------------------------------------------------------------------------------------- */
 
 static void a_lost_answer_is_found_out(void) {
-    lost_answers_are_found_out(atoi(option("port")),
+    lost_answers_are_found_out(atoi(option("port")), true,
                                (const char *[]){ "host=127.0.0.1", "port=PORT", "sslmode=disable", NULL });
 }
 static void an_ended_session_comes_back(void) {

@@ -101,4 +101,4 @@ def test_nodes_that_start_at_once():
 
 
 def test_two_backends_of_one_kind():
-    databases.two_pools(database(), "meerkat_one", "meerkat_two")
+    databases.two_pools(database(), "meerkat_one", "meerkat_two", 6)

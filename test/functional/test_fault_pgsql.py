@@ -84,4 +84,4 @@ def test_nodes_that_start_at_once():
 
 
 def test_two_backends_of_one_kind():
-    databases.two_pools(database(), "one", "two")
+    databases.two_pools(database(), "one", "two", 8)

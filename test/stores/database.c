@@ -173,11 +173,11 @@ static void let_them_write(void) {
         harness_begin((unsigned)i % WORKERS, write_on, (void *)i);
 }
 
-void lost_answers_are_found_out(int port, const char *const *through) {
+void lost_answers_are_found_out(int port, bool pipelines, const char *const *through) {
     char own[12];
     const char *more[OPTIONS] = { NULL };
     struct buf texts_[OPTIONS] = { { 0 } };
-    snprintf(own, sizeof own, "=%d", proxy_start(port));
+    snprintf(own, sizeof own, "=%d", proxy_start(port, pipelines));
     for (int i = 0; through[i]; i++) {
         const char *mark = strstr(through[i], "=PORT");
         if (mark)

@@ -36,8 +36,8 @@ void put_some(struct mk_ctx *c, void *arg); /* ten rows in each */
 
 /* Tests.  TOO_MUCH writes a row that the database can't take, number ARG. */
 void bad_rows_harm_no_other(void (*too_much)(struct mk_ctx *c, void *arg));
-/* THROUGH, which ends with NULL, are options that lead to a proxy before PORT, "=PORT" standing for its port. */
-void lost_answers_are_found_out(int port, const char *const *through);
+/* PIPELINES: see proxy.h.  THROUGH, which ends with NULL, are options that lead to a proxy before PORT, "=PORT" standing for its port. */
+void lost_answers_are_found_out(int port, bool pipelines, const char *const *through);
 void ended_sessions_come_back(const char *end_them);
 void expired_rows_are_swept(void);
 void without_the_right_to_create(void);

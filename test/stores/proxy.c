@@ -22,6 +22,7 @@ static struct pair pairs[PAIRS];
 static int listener = -1, target;
 static pthread_t thread;
 static atomic_int each, commits, cuts;
+static bool pipelines;
 static atomic_bool ending;
 
 static struct sockaddr_in loopback(int port) {
@@ -69,7 +70,9 @@ static bool is_cut(struct pair *p, const char *data, ssize_t len, int *way) {
     static const char number[] = "INSERT INTO meerkat_commits", end[] = { 'S', 0, 0, 0, 4 };
     int n = atomic_load(&each);
     p->writes |= memmem(data, (size_t)len, number, sizeof number - 1) != NULL;
-    if (!n || !p->writes || !memmem(data, (size_t)len, end, sizeof end) || atomic_fetch_add(&commits, 1) % n)
+    bool ends = memmem(data, (size_t)len, end, sizeof end) != NULL;
+    bool commits_it = pipelines ? p->writes && ends : memmem(data, (size_t)len, "COMMIT", 6) != NULL;
+    if (!n || !commits_it || atomic_fetch_add(&commits, 1) % n)
         return false;
     *way = atomic_fetch_add(&cuts, 1) % CUTS;
     return true;
@@ -114,10 +117,11 @@ static void *run(void *arg) {
     return arg;
 }
 
-int proxy_start(int port) {
+int proxy_start(int port, bool of_pipelines) {
     struct sockaddr_in at = loopback(0);
     socklen_t len = sizeof at;
     target = port;
+    pipelines = of_pipelines;
     for (int i = 0; i < PAIRS; i++)
         pairs[i] = (struct pair){ .client = -1, .server = -1 };
     listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
