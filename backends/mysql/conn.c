@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { OLDEST_MARIADB = 100300, OLDEST_MYSQL = 80000, COLS_MAX = 64, FIRST_CAP = 256, MAIN_TIMEOUT_S = 3600 };
+enum { COLS_MAX = 64, FIRST_CAP = 256, MAIN_TIMEOUT_S = 3600 };
 
 struct column { /* of a result */
     char *bytes;
@@ -117,13 +117,7 @@ static bool open_conn(struct pool_conn *base) {
 }
 
 static const struct pool_product *product(struct pool_conn *base) {
-    struct conn *c = of(base);
-    unsigned long version = mysql_get_server_version(c->db);
-    bool mariadb = mariadb_connection(c->db);
-    if (version >= (mariadb ? OLDEST_MARIADB : OLDEST_MYSQL))
-        return mariadb ? &pool_mariadb : &pool_mysql;
-    pool_say(base, "it is older than %s", mariadb ? "MariaDB 10.3" : "MySQL 8.0");
-    return NULL;
+    return mariadb_connection(of(base)->db) ? &pool_mariadb : &pool_mysql;
 }
 
 static bool free_stmt(void *conn, void *handle) {

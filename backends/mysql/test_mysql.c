@@ -81,6 +81,32 @@ static void a_half_made_table_is_made_anew(void) {
     ask("DROP TABLE others");
 }
 
+/* A text that was in no index is of a type that can't be in one. */
+static void a_new_index_changes_a_type(void) {
+    static const struct mk_col_decl cols[] = { { "owner", MK_C_JID, MK_COL_PARTITION, "" },
+                                               { "id", MK_C_INT, MK_COL_SORT, "" },
+                                               { "word", MK_C_TEXT, 0, "" },
+                                               { "peer", MK_C_JID, 0, "" } };
+    static const struct mk_index_decl new[] = { { "by_word", "owner,word", NULL }, { "by_peer", "peer", "word" } };
+    struct mk_coll_decl decl = { "notes", 1, 0, 0, 0, MK_TABLE(cols), MK_NO_INDEX, "" };
+    const char *types = "SELECT column_type FROM information_schema.columns WHERE table_schema=DATABASE() AND "
+                        "table_name='notes' AND column_name IN('word','peer') ORDER BY ordinal_position";
+    if (!begin())
+        return;
+    harness_define(&decl);
+    ASK(types, "longtext text");
+    ask("INSERT INTO notes(owner,id,word,peer) VALUES('a',1,'caf\xc3\xa9','b')");
+    end();
+    decl.version = 2;
+    decl.indexes = (struct mk_table)MK_TABLE(new);
+    if (!begin())
+        return;
+    harness_define(&decl);
+    ASK(types, "varbinary(1024) varbinary(3071)");
+    ASK("SELECT count(*) FROM notes WHERE word='caf\xc3\xa9'", "1");
+    end();
+}
+
 /* Pages of a partition are read in the order of an index. */
 static void reads_use_indexes(void) {
     static const char *const plans[][2] = {
@@ -165,6 +191,7 @@ static void connect_operator(void) {
     snprintf(text, sizeof text, "CREATE DATABASE %s", name);
     ask(text);
     mysql_select_db(db, name);
+    ask("SET NAMES utf8mb4");
     ask("SET time_zone='+00:00'");
 }
 
@@ -174,6 +201,7 @@ int main(int argc, char **argv) {
         { "an_operator_can_query_it", 0, an_operator_can_query_it },
         { "a_lost_index_is_made_anew", 0, a_lost_index_is_made_anew },
         { "a_half_made_table_is_made_anew", 0, a_half_made_table_is_made_anew },
+        { "a_new_index_changes_a_type", 0, a_new_index_changes_a_type },
         { "reads_use_indexes", 0, reads_use_indexes },
         { "a_bad_row_harms_no_other", 0, a_bad_row_harms_no_other },
         { "a_lost_answer_is_found_out", 0, a_lost_answer_is_found_out },

@@ -147,7 +147,7 @@ static void look_at_column(void *arg, const char *const *fields) {
         if (strcmp(d->name, fields[0]) != 0 || !sql_is_indexed(all->t, i))
             continue;
         sql_name(&all->changes, all->t->dialect, all->changes.len ? ",MODIFY " : " MODIFY ", d->name);
-        sql_add(&all->changes, " %s%s", all->t->dialect->key_types[d->type], d->flags & MK_COL_NULL ? "" : " NOT NULL");
+        sql_add(&all->changes, " %s NOT NULL", all->t->dialect->key_types[d->type]);
     }
 }
 
@@ -251,6 +251,36 @@ static enum pool_code judge(struct pool_conn *c, int64_t number, const char *sta
 
 /* ---- sessions --------------------------------------------------------------------------------------------------- */
 
+/* "10.11.6-MariaDB-log", "8.0.36". */
+static bool is_new_enough(struct pool_conn *c) {
+    bool mariadb = c->pool->product->dialect == &mariadb_dialect;
+    const int oldest[] = { mariadb ? 10 : 8, mariadb ? 3 : 0, mariadb ? 0 : 17 };
+    struct sql_text version = { 0 };
+    int have[3] = { 0, 0, 0 };
+    bool good = pool_query(c, "SELECT VERSION()", NULL, 0, &version) == POOL_OK;
+    if (good && (!version.s || sscanf(version.s, "%d.%d.%d", &have[0], &have[1], &have[2]) != 3))
+        have[0] = 0;
+    sql_free(&version);
+    for (int i = 0; good && i < 3 && have[i] <= oldest[i]; i++)
+        if (have[i] < oldest[i]) {
+            pool_say(c, "it is older than %s", mariadb ? "MariaDB 10.3" : "MySQL 8.0.17");
+            good = false;
+        }
+    return good;
+}
+
+/* Of what is sent and received; a driver's data source may say another. */
+static bool has_all_letters(struct pool_conn *c) {
+    struct sql_text charset = { 0 };
+    bool good = pool_query(c, "SELECT @@character_set_connection", NULL, 0, &charset) == POOL_OK;
+    if (good && (!charset.s || strcmp(charset.s, "utf8mb4") != 0)) {
+        pool_say(c, "the connection's character set is not utf8mb4");
+        good = false;
+    }
+    sql_free(&charset);
+    return good;
+}
+
 /* A lock is waited for not quite as long as an answer, so that it is the statement that fails. */
 static bool set_up(struct pool_conn *c) {
     static const char *const texts[] = {
@@ -260,7 +290,7 @@ static bool set_up(struct pool_conn *c) {
     };
     int64_t seconds = c->pool->settings.query_timeout / 1000, lock = seconds > 1 ? seconds - 1 : 1;
     struct sql_text s = { 0 };
-    if (!pool_run_all(c, texts, sizeof texts / sizeof texts[0]))
+    if (!is_new_enough(c) || !has_all_letters(c) || !pool_run_all(c, texts, sizeof texts / sizeof texts[0]))
         return false;
     sql_add(&s, "SET SESSION wait_timeout=%" PRId64 ",innodb_lock_wait_timeout=%" PRId64 ",lock_wait_timeout=%" PRId64,
             60 + 3 * seconds, lock, c->main ? TURN_S : lock);

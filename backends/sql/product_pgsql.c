@@ -27,12 +27,29 @@ static enum pool_code lock(struct pool_conn *c) {
     return c->pool->driver->text(c, SQL_PGSQL_TURN);
 }
 
+static bool is_suitable(struct pool_conn *c) {
+    struct sql_text answer = { 0 };
+    bool good =
+        pool_query(c,
+                   "SELECT CASE WHEN current_setting('server_version_num')::int<120000 THEN 'it is older than "
+                   "PostgreSQL 12' WHEN current_setting('server_encoding')<>'UTF8' THEN 'its encoding is not UTF8' "
+                   "END",
+                   NULL, 0, &answer) == POOL_OK;
+    if (good && answer.len) {
+        pool_say(c, "%s", answer.s);
+        good = false;
+    }
+    sql_free(&answer);
+    return good;
+}
+
 static bool set_up(struct pool_conn *c) {
     char timeout[24], lock_timeout[24];
     const char *values[] = { c->name, timeout, lock_timeout };
     snprintf(timeout, sizeof timeout, "%" PRId64, c->main ? 0 : c->pool->settings.query_timeout);
     snprintf(lock_timeout, sizeof lock_timeout, "%" PRId64, c->pool->settings.query_timeout);
-    return pool_query(c,
+    return is_suitable(c) &&
+           pool_query(c,
                       "SELECT set_config('application_name',?,false),set_config('statement_timeout',?,false),"
                       "set_config('lock_timeout',?,false),set_config('client_min_messages','warning',false),"
                       "set_config('TimeZone','UTC',false),set_config('standard_conforming_strings','on',false),"
