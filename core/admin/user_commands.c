@@ -114,6 +114,17 @@ static int read_limit(const struct mk_args *args, struct mk_result *result, uint
     return 0;
 }
 
+MK_SUSPENDS static void show_page(struct mk_ctx *c, struct mk_result *result, const struct names *page) {
+    const char **states = arena_zalloc(&c->arena, (page->count + 1) * sizeof *states);
+    struct mk_ev_accounts ev = { .names = page->items, .states = states, .count = page->count };
+    chain_run(c, MK_HOOK_accounts_listed, &ev);
+    for (uint32_t i = 0; i < page->count; i++) {
+        mk_result_next(result);
+        mk_result_text(result, "account", mk_printf(c, "%s@%s", page->items[i], c->host->name));
+        mk_result_text(result, "state", states[i] ? states[i] : "enabled");
+    }
+}
+
 int cmd_users_list(struct mk_ctx *c, const struct mk_args *args, struct mk_result *result) {
     const char *after = mk_arg_text(args, "after");
     uint32_t left;
@@ -130,10 +141,7 @@ int cmd_users_list(struct mk_ctx *c, const struct mk_args *args, struct mk_resul
         int rc = page_of_all(c, after, limit, &page);
         if (rc)
             return rc;
-        for (uint32_t i = 0; i < page.count; i++) {
-            mk_result_next(result);
-            mk_result_text(result, "account", mk_printf(c, "%s@%s", page.items[i], c->host->name));
-        }
+        show_page(c, result, &page);
         if (page.count < limit)
             return MK_OK;
         after = page.items[page.count - 1];

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* XEP-0050: the operator's commands, for administrators, from within a client. */
 #include "sessions.h"
+#include <meerkat/accounts.h>
 #include <meerkat/plugin.h>
 #include <string.h>
 
@@ -10,6 +11,7 @@
 struct adhoc {
     bool report_commands_node, server_commands;
     int64_t timeout;
+    const struct mk_accounts *accounts; /* NULL: only option `admins` says who may */
 };
 
 /* Most values one form may hold. */
@@ -39,6 +41,17 @@ static const struct mk_cmd_decl *command_named(struct mk_ctx *c, const char *nod
         if (strcmp(row->name, node) == 0 && is_offered(mk_inst(c), row))
             return row;
     return NULL;
+}
+
+MK_SUSPENDS static bool may_run(struct mk_ctx *c, const struct mk_jid *who, const struct mk_cmd_decl *row,
+                                const struct mk_jid *target) {
+    const struct adhoc *me = mk_inst(c);
+    return mk_accounts_allow(c, me->accounts, who, row, target);
+}
+
+MK_SUSPENDS static bool has_role(struct mk_ctx *c, const struct mk_jid *who) {
+    const struct adhoc *me = mk_inst(c);
+    return mk_accounts_role_of(c, me->accounts, who) != MK_ROLE_USER;
 }
 
 /* ---- answers ---------------------------------------------------------------------------------------------------------- */
@@ -204,9 +217,12 @@ static bool read_form(struct mk_ctx *c, const struct mk_cmd_decl *row, const str
     return true;
 }
 
-/* An administrator of one host has no say in another: what the command works on is of this one. */
-static bool stays_here(struct mk_ctx *c, const struct mk_cmd_decl *row, struct values *v) {
+/* An administrator of one host has no say in another: what the command works on is of this one.  *TARGET is the account
+ * that it is about, NULL if none. */
+static bool stays_here(struct mk_ctx *c, const struct mk_cmd_decl *row, struct values *v,
+                       const struct mk_jid **target) {
     const char *host = mk_jid_text(mk_host(c));
+    *target = NULL;
     for (uint32_t i = 0; i < v->count; i++) {
         const struct mk_jid *jid;
         if (strcmp(v->names[i], "host") != 0 && strcmp(v->names[i], row->at) != 0)
@@ -216,6 +232,8 @@ static bool stays_here(struct mk_ctx *c, const struct mk_cmd_decl *row, struct v
         struct mk_view domain = mk_jid_domain(jid);
         if (domain.len != strlen(host) || memcmp(domain.s, host, domain.len) != 0)
             return false;
+        if (strcmp(v->names[i], row->at) == 0)
+            *target = jid;
     }
     if (arg_named(&row->args, "host") && !has_value(v, "host"))
         return add_value(v, "host", host);
@@ -228,7 +246,8 @@ MK_SUSPENDS static int run(struct mk_ctx *c, const struct mk_stanza *iq, const s
                            struct values *v) {
     const struct mk_result *result = NULL;
     const char *who = mk_jid_text(mk_stanza_from(iq));
-    if (!stays_here(c, row, v))
+    const struct mk_jid *target;
+    if (!stays_here(c, row, v, &target) || !may_run(c, mk_stanza_from(iq), row, target))
         return MK_E_DENIED;
     int rc = mk_command_run(c, row->name, v->count, v->names, v->values, &result);
     if (row->flags & MK_CMD_WRITE)
@@ -290,11 +309,13 @@ MK_SUSPENDS static int on_command(struct mk_ctx *c, const struct mk_stanza *iq) 
     const struct mk_elem *command = mk_child(iq, "command", NS);
     const char *node = mk_attr(command, "node");
     enum action action = action_of(command);
-    if (!mk_is_admin(c, mk_stanza_from(iq)))
+    if (!has_role(c, mk_stanza_from(iq)))
         return MK_E_DENIED;
     const struct mk_cmd_decl *row = node ? command_named(c, node) : NULL;
     if (!row)
         return node ? MK_E_NOTFOUND : MK_E_INVALID;
+    if (!may_run(c, mk_stanza_from(iq), row, NULL))
+        return MK_E_DENIED;
     if (action == UNKNOWN)
         return refuse(c, iq, "bad-request", "malformed-action");
     if (mk_attr(command, "sessionid"))
@@ -309,9 +330,9 @@ static void worker_stop(const void *inst, void *worker) {
 
 /* ---- discovery ------------------------------------------------------------------------------------------------------------ */
 
-/* Others than administrators do not learn that there is anything. */
-static bool may_see(struct mk_ctx *c, const struct mk_ev_disco *ev) {
-    return !ev->for_account && mk_is_admin(c, mk_stanza_from(ev->iq));
+/* Who may run nothing does not learn that there is anything. */
+MK_SUSPENDS static bool may_see(struct mk_ctx *c, const struct mk_ev_disco *ev) {
+    return !ev->for_account && has_role(c, mk_stanza_from(ev->iq));
 }
 
 static void put_item(struct mk_ctx *c, struct mk_out *o, const char *node, const char *name) {
@@ -322,7 +343,7 @@ static void put_item(struct mk_ctx *c, struct mk_out *o, const char *node, const
     mk_close(o);
 }
 
-static enum mk_flow on_disco_items(struct mk_ctx *c, struct mk_ev_disco *ev) {
+MK_SUSPENDS static enum mk_flow on_disco_items(struct mk_ctx *c, struct mk_ev_disco *ev) {
     const struct adhoc *me = mk_inst(c);
     const struct mk_cmd_decl *row;
     if (!may_see(c, ev))
@@ -333,7 +354,7 @@ static enum mk_flow on_disco_items(struct mk_ctx *c, struct mk_ev_disco *ev) {
         return MK_NEXT;
     ev->known = true;
     for (unsigned i = 0; (row = mk_command_at(c, i)) != NULL; i++)
-        if (is_offered(me, row))
+        if (is_offered(me, row) && may_run(c, mk_stanza_from(ev->iq), row, NULL))
             put_item(c, ev->reply, row->name, row->summary);
     return MK_NEXT;
 }
@@ -351,7 +372,7 @@ static void put_info(struct mk_out *o, const char *type, const char *name, const
     }
 }
 
-static enum mk_flow on_disco_info(struct mk_ctx *c, struct mk_ev_disco *ev) {
+MK_SUSPENDS static enum mk_flow on_disco_info(struct mk_ctx *c, struct mk_ev_disco *ev) {
     static const char *const list[] = { NS, NULL }, *const one[] = { NS, NS_FORM, NULL };
     if (!ev->node[0] || !may_see(c, ev))
         return MK_NEXT;
@@ -377,12 +398,15 @@ static const struct mk_opt_decl options[] = {
     MK_OPT_DURATION(struct adhoc, timeout, "10m", 1000, 86400000, MK_OPT_LIVE,
                     "How long a form may be filled in before it has to be asked for again."),
 };
+static const struct mk_need_decl needs[] = {
+    MK_NEED(struct adhoc, accounts, mk_accounts, 1, 0, MK_NEED_SOFT, NULL),
+};
 static const struct mk_iq_decl iqs[] = {
     { "command", NS, MK_TO_SERVER, MK_SET, MK_ASIDE, 0, on_command },
 };
 static const struct mk_hook_decl hooks[] = {
-    MK_ON(disco_items, 50, MK_INLINE, on_disco_items),
-    MK_ON(disco_info, 50, MK_INLINE, on_disco_info),
+    MK_ON(disco_items, 50, MK_SERIAL, on_disco_items),
+    MK_ON(disco_info, 50, MK_SERIAL, on_disco_info),
 };
 static const struct mk_disco_decl disco[] = {
     { NS, MK_TO_SERVER, 0 },
@@ -394,5 +418,5 @@ static const struct mk_xep_decl xeps[] = {
 
 MK_PLUGIN(adhoc, .version = "1.0", .summary = "The operator's commands from within a client (XEP-0050)",
           .inst_size = sizeof(struct adhoc), .worker_size = sizeof(struct sessions), .options = MK_TABLE(options),
-          .iqs = MK_TABLE(iqs), .hooks = MK_TABLE(hooks), .disco = MK_TABLE(disco), .xeps = MK_TABLE(xeps),
-          .worker_stop = worker_stop);
+          .needs = MK_TABLE(needs), .iqs = MK_TABLE(iqs), .hooks = MK_TABLE(hooks), .disco = MK_TABLE(disco),
+          .xeps = MK_TABLE(xeps), .worker_stop = worker_stop);

@@ -18,7 +18,7 @@ from test_vcard import PNG, photo, vcard
 
 SERVER = False
 COST = 2
-PLUGINS = ("blocking", "last", "privacy", "private", "reports", "smart_markers", "vcard", "vcard4")
+PLUGINS = ("accounts", "blocking", "last", "privacy", "private", "reports", "smart_markers", "vcard", "vcard4")
 FAR = "far@elsewhere.example"
 
 # Collections that are kept by account and need no data here, and why.
@@ -81,6 +81,7 @@ def fill(s, user, peer):
     peer.message(c.jid, "not acknowledged")
     c.take("message", body="not acknowledged")
     c.drop()
+    s.ctl("users", "role", c.bare, "operator")
 
 
 def left_of(s, user):
