@@ -13,6 +13,7 @@ from element import NS
 from mam import MAM
 from server import DOMAIN, ROOT, Server
 from test_clients import first_login
+from test_register import register, stranger
 from test_smart_markers import mark
 from test_vcard import PNG, photo, vcard
 
@@ -92,6 +93,7 @@ def left_of(s, user):
 def test_nothing_is_left():
     config = {"plugins": {name: {} for name in PLUGINS}}
     config["plugins"]["stream_mgmt"] = {"spool_after": "100ms"}
+    config["plugins"]["register"] = {"open": True, "approval": True}
     with Server(config, sqlite=True) as s:
         s.ctl("motd", "set", f"host={DOMAIN}", "body=news of the day")
         s.ctl("welcome", "set", f"host={DOMAIN}", "body=welcome")
@@ -99,11 +101,12 @@ def test_nothing_is_left():
         for body in ("welcome", "news of the day"):
             peer.take("message", body=body)
         fill(s, user, peer)
+        assert register(stranger(s), "zaphod-waiting").get("type") == "result"
         filled = left_of(s, "zaphod")
         missing = by_account() - filled - set(EXEMPT)
         assert not missing, f"the account has no data in {sorted(missing)}: give it some, so that it can be missed"
         s.start()
-        for account in (peer.user, user, newcomer):
+        for account in (peer.user, user, newcomer, "zaphod-waiting"):
             s.control("users.del", account=f"{account}@{DOMAIN}")
         left = left_of(s, "zaphod")
         assert not left, f"what is left of the account is in {sorted(left)}"
