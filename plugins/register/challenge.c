@@ -15,31 +15,6 @@
 #define NS_MEDIA "urn:xmpp:media-element"
 #define NS_BOB "urn:xmpp:bob"
 
-/* ---- forms ----------------------------------------------------------------------------------------------------------- */
-
-const char *form_value(struct mk_ctx *c, const struct mk_elem *form, const char *var) {
-    for (const struct mk_elem *e = mk_elem_first(form); e; e = mk_elem_next(e)) {
-        const char *name = mk_elem_is(e, "field", NS_FORM) ? mk_attr(e, "var") : NULL;
-        const struct mk_elem *value = name && strcmp(name, var) == 0 ? mk_elem_child(e, "value", NS_FORM) : NULL;
-        if (value)
-            return mk_text(c, value);
-    }
-    return NULL;
-}
-
-void form_put_field(struct mk_out *o, const char *var, const char *type, const char *label, const char *value,
-                    bool required) {
-    mk_open(o, "field", NULL);
-    mk_put(o, "var", var);
-    mk_put(o, "type", type);
-    mk_put(o, "label", label);
-    if (value)
-        mk_leaf(o, "value", NULL, value);
-    if (required)
-        mk_leaf(o, "required", NULL, NULL);
-    mk_close(o);
-}
-
 /* ---- questions --------------------------------------------------------------------------------------------------------- */
 
 /* Where in "What colour is snow? | white" the answer begins; NULL if there is none. */
@@ -70,7 +45,7 @@ static const char *put_question(struct mk_ctx *c, struct mk_out *form) {
     size_t len = (size_t)(bar - question);
     while (len && question[len - 1] == ' ')
         len--;
-    form_put_field(form, "qa", "text-single", mk_text_of(c, (struct mk_view){ question, len }), NULL, false);
+    mk_form_put(form, "qa", "text-single", mk_text_of(c, (struct mk_view){ question, len }), NULL, false);
     return answer_in(question);
 }
 
@@ -119,10 +94,7 @@ static const char *put_image(struct mk_ctx *c, struct mk_stream *st, struct mk_o
         mk_log(c, MK_ERROR, "an image could not be made");
         return NULL;
     }
-    mk_open(form, "field", NULL);
-    mk_put(form, "var", "ocr");
-    mk_put(form, "type", "text-single");
-    mk_put(form, "label", "Enter the text you see");
+    mk_form_open(form, "ocr", "text-single", "Enter the text you see");
     mk_open(form, "media", NS_MEDIA);
     mk_put_int(form, "height", IMAGE_HEIGHT);
     mk_put_int(form, "width", IMAGE_WIDTH);
@@ -156,9 +128,9 @@ void challenge_put(struct mk_ctx *c, struct mk_stream *st, struct mk_out *form, 
     const char *id = mk_random_id(c), *image = NULL, *question = NULL;
     if (me->captcha == CAPTCHA_NONE)
         return;
-    form_put_field(form, "challenge", "hidden", NULL, id, false);
-    form_put_field(form, "sid", "hidden", NULL, iq_id, false);
-    form_put_field(form, "answers", "hidden", NULL, "1", false);
+    mk_form_put(form, "challenge", "hidden", NULL, id, false);
+    mk_form_put(form, "sid", "hidden", NULL, iq_id, false);
+    mk_form_put(form, "answers", "hidden", NULL, "1", false);
     if (me->captcha != CAPTCHA_QUESTION)
         image = put_image(c, st, form);
     if (me->captcha != CAPTCHA_IMAGE)
@@ -179,7 +151,7 @@ static bool is_answer(const char *given, const char *wanted, size_t len) {
 
 bool challenge_met(struct mk_ctx *c, struct mk_stream *st, const struct mk_elem *form, const char **why) {
     const struct registration *me = mk_inst(c);
-    const char *note = mk_stream_note(st, NOTE), *id = form ? form_value(c, form, "challenge") : NULL;
+    const char *note = mk_stream_note(st, NOTE), *id = form ? mk_form_value(c, form, "challenge") : NULL;
     if (me->captcha == CAPTCHA_NONE)
         return true;
     *why = "Ask for the form, and send it back with an answer.";
@@ -190,6 +162,6 @@ bool challenge_met(struct mk_ctx *c, struct mk_stream *st, const struct mk_elem 
     const char *image = strchr(note, '\n') + 1, *question = strchr(image, '\n') + 1;
     *why = "The answer is wrong.  Ask for another form.";
     return strlen(id) == (size_t)(image - 1 - note) && strncmp(id, note, strlen(id)) == 0 &&
-           (is_answer(form_value(c, form, "ocr"), image, (size_t)(question - 1 - image)) ||
-            is_answer(form_value(c, form, "qa"), question, strlen(question)));
+           (is_answer(mk_form_value(c, form, "ocr"), image, (size_t)(question - 1 - image)) ||
+            is_answer(mk_form_value(c, form, "qa"), question, strlen(question)));
 }

@@ -18,13 +18,13 @@ static const struct mk_elem *query_of(const struct mk_stanza *iq) {
 
 /* The form that was filled in, or NULL. */
 static const struct mk_elem *form_of(const struct mk_stanza *iq) {
-    return mk_elem_child(query_of(iq), "x", NS_FORM);
+    return mk_elem_child(query_of(iq), "x", MK_NS_FORM);
 }
 
 /* Text of a field of the form, if there is one, or of the query; NULL if the field is not there. */
 static const char *field(struct mk_ctx *c, const struct mk_stanza *iq, const char *name) {
     if (form_of(iq))
-        return form_value(c, form_of(iq), name);
+        return mk_form_value(c, form_of(iq), name);
     const struct mk_elem *e = mk_elem_child(query_of(iq), name, NS);
     return e ? mk_text(c, e) : NULL;
 }
@@ -138,6 +138,14 @@ static int answer_rc(struct mk_ctx *c, const struct mk_stanza *iq, int rc) {
     return rc == MK_OK ? mk_send(mk_reply(c, iq)) : rc;
 }
 
+/* Whether the stream has shown a good invitation. */
+static bool is_invited(struct mk_ctx *c, struct mk_stream *st) {
+    const struct registration *me = mk_inst(c);
+    const char *name;
+    return st && me->invites && (me->allow_plain || mk_stream_is_secure(st)) &&
+           mk_invites_shown(c, me->invites, st, &name) == MK_OK;
+}
+
 /* An account that has to wait does so before it is there: nobody can slip in. */
 MK_SUSPENDS static int make(struct mk_ctx *c, const struct mk_jid *account, const char *password, const char *address) {
     const struct registration *me = mk_inst(c);
@@ -151,6 +159,29 @@ MK_SUSPENDS static int make(struct mk_ctx *c, const struct mk_jid *account, cons
     if (rc != MK_OK && me->approval)
         waiting_end(c, account);
     return rc;
+}
+
+/* With an invitation neither address nor approval matter. */
+MK_SUSPENDS static int create_invited(struct mk_ctx *c, const struct mk_stanza *iq, const struct mk_jid *account,
+                                      const char *password) {
+    const struct registration *me = mk_inst(c);
+    struct mk_stream *st = mk_current_stream(c);
+    const char *address = address_of(c, st);
+    int rc = mk_invites_take(c, me->invites, st);
+    if (rc == MK_E_LIMIT)
+        return refuse(c, iq, "not-allowed", "The invitation was used or taken back.");
+    if (rc != MK_OK)
+        return rc;
+    rc = mk_account_create(c, account, password);
+    if (rc == MK_OK) {
+        mk_count(c, M_REGISTERED, 1);
+        mk_log(c, MK_NOTICE, "%s registered from %s with an invitation", mk_jid_text(account), address);
+        tell_registered(c, account, address, false);
+        rc = mk_invites_made(c, me->invites, st, account);
+    } else if (mk_invites_give_back(c, me->invites, st) != MK_OK) {
+        mk_log(c, MK_WARNING, "an invitation counts as used although it was not");
+    }
+    return answer_rc(c, iq, rc);
 }
 
 MK_SUSPENDS static int create(struct mk_ctx *c, const struct mk_stanza *iq, const struct mk_jid *account,
@@ -174,17 +205,39 @@ MK_SUSPENDS static int create(struct mk_ctx *c, const struct mk_stanza *iq, cons
 }
 
 /* Why the stream may not register at all, or NULL. */
-static const char *stranger_refused(struct mk_ctx *c, const struct mk_stream *st) {
+static const char *stranger_refused(struct mk_ctx *c, struct mk_stream *st) {
     const struct registration *me = mk_inst(c);
+    if (is_invited(c, st))
+        return NULL;
     if (!may_register_on(me, st))
         return "not-allowed";
     return network_allows(me, address_of(c, st)) ? NULL : "forbidden";
 }
 
+/* Why the stream can't have the name, or NULL. */
+MK_SUSPENDS static const char *name_refused(struct mk_ctx *c, struct mk_stream *st, const struct mk_jid *account,
+                                            const char **why) {
+    const struct registration *me = mk_inst(c);
+    const char *wanted = NULL;
+    bool named = me->invites && mk_invites_shown(c, me->invites, st, &wanted) == MK_OK && wanted;
+    int rc = me->invites ? mk_invites_check(c, me->invites, st, account) : MK_OK;
+    *why = "The name is kept for somebody else.";
+    if (rc == MK_E_CONFLICT)
+        return "conflict";
+    *why = "Your invitation is for another name.";
+    if (rc == MK_E_DENIED)
+        return "not-acceptable";
+    *why = "The name is reserved.";
+    return !named && is_reserved(me, mk_jid_local(account)) ? "not-acceptable"
+           : rc == MK_OK                                    ? NULL
+                                                            : "internal-server-error";
+}
+
 MK_SUSPENDS static int on_register(struct mk_ctx *c, const struct mk_stanza *iq) {
     const struct registration *me = mk_inst(c);
     const char *name = field(c, iq, "username"), *password = field(c, iq, "password");
-    const char *wrong = stranger_refused(c, mk_current_stream(c)), *why;
+    struct mk_stream *st = mk_current_stream(c);
+    const char *wrong = stranger_refused(c, st), *why;
     const struct mk_jid *account;
     if (wrong)
         return refuse(c, iq, wrong, NULL);
@@ -194,25 +247,32 @@ MK_SUSPENDS static int on_register(struct mk_ctx *c, const struct mk_stanza *iq)
         return refuse(c, iq, "not-acceptable", "A name and a password are needed.");
     if (mk_jid_make(c, view_of(name), mk_jid_domain(mk_host(c)), view_of(""), &account) != MK_OK)
         return refuse(c, iq, "not-acceptable", "The name can't be used.");
-    if (is_reserved(me, mk_jid_local(account)))
-        return refuse(c, iq, "not-acceptable", "The name is reserved.");
-    if ((why = password_wrong(me, password)) != NULL || !challenge_met(c, mk_current_stream(c), form_of(iq), &why))
+    const char *cond = name_refused(c, st, account, &why);
+    if (cond)
+        return refuse(c, iq, cond, why);
+    bool invited = is_invited(c, st);
+    if ((why = password_wrong(me, password)) != NULL || (!invited && !challenge_met(c, st, form_of(iq), &why)))
         return refuse(c, iq, "not-acceptable", why);
-    return create(c, iq, account, password);
+    return invited ? create_invited(c, iq, account, password) : create(c, iq, account, password);
 }
 
 static void put_form(struct mk_ctx *c, struct mk_out *o, const struct mk_stanza *iq) {
     const struct registration *me = mk_inst(c);
-    mk_open(o, "x", NS_FORM);
+    mk_open(o, "x", MK_NS_FORM);
     mk_put(o, "type", "form");
     mk_leaf(o, "title", NULL, "Registration");
     mk_leaf(o, "instructions", NULL, me->instructions);
-    form_put_field(o, "FORM_TYPE", "hidden", NULL, NS, false);
-    form_put_field(o, "username", "text-single", "Name", NULL, true);
-    form_put_field(o, "password", "text-private", "Password", NULL, true);
-    challenge_put(c, mk_current_stream(c), o, mk_stanza_id(iq));
+    mk_form_put(o, "FORM_TYPE", "hidden", NULL, NS, false);
+    struct mk_stream *st = mk_current_stream(c);
+    const char *name = NULL;
+    if (is_invited(c, st) && mk_invites_shown(c, me->invites, st, &name) != MK_OK)
+        name = NULL;
+    mk_form_put(o, "username", "text-single", "Name", name, true);
+    mk_form_put(o, "password", "text-private", "Password", NULL, true);
+    if (!is_invited(c, st))
+        challenge_put(c, st, o, mk_stanza_id(iq));
     mk_close(o);
-    challenge_put_data(c, mk_current_stream(c), o);
+    challenge_put_data(c, st, o);
 }
 
 static void put_url(struct mk_out *o, const char *url) {
@@ -349,7 +409,8 @@ MK_SUSPENDS static int on_account_set(struct mk_ctx *c, const struct mk_stanza *
 
 static void put_feature(struct mk_ctx *c, struct mk_stream *st, struct mk_out *features) {
     const struct registration *me = mk_inst(c);
-    if (may_register_on(me, st) || (me->url && !me->open && mk_stream_is_secure(st)))
+    bool elsewhere = (me->url || me->invites) && !me->open && mk_stream_is_secure(st);
+    if (may_register_on(me, st) || elsewhere)
         mk_leaf(features, "register", NS_FEATURE, NULL);
 }
 
@@ -436,6 +497,7 @@ static const struct mk_iq_decl iqs[] = {
 };
 static const struct mk_need_decl needs[] = {
     MK_NEED(struct registration, accounts, mk_accounts, 1, 0, MK_NEED_SOFT, NULL),
+    MK_NEED(struct registration, invites, mk_invites, 1, 0, MK_NEED_SOFT, NULL),
 };
 static const struct mk_hook_decl hooks[] = {
     MK_ON(login, 40, MK_SERIAL, waiting_on_login),

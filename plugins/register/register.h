@@ -4,10 +4,11 @@
 #define REGISTER_REGISTER_H
 
 #include <meerkat/accounts.h>
+#include <meerkat/form.h>
+#include <meerkat/invite.h>
 #include <meerkat/plugin.h>
 
 #define NS "jabber:iq:register"
-#define NS_FORM "jabber:x:data"
 
 enum { CAPTCHA_NONE, CAPTCHA_QUESTION, CAPTCHA_IMAGE, CAPTCHA_BOTH };
 
@@ -18,6 +19,7 @@ struct registration {
     const char *instructions, *url;
     const struct mk_coll *addresses, *waiting;
     const struct mk_accounts *accounts; /* NULL: only option `admins` says who is told */
+    const struct mk_invites *invites;   /* NULL: nobody is invited */
 };
 
 static inline struct mk_view view_of(const char *text) {
@@ -36,11 +38,6 @@ void challenge_put_data(struct mk_ctx *c, struct mk_stream *st, struct mk_out *q
 bool challenge_met(struct mk_ctx *c, struct mk_stream *st, const struct mk_elem *form, const char **why);
 
 int challenge_check(const struct registration *me, struct mk_err *err);
-
-/* Value of a field of a form that was filled in; NULL if it is not there. */
-const char *form_value(struct mk_ctx *c, const struct mk_elem *form, const char *var);
-void form_put_field(struct mk_out *o, const char *var, const char *type, const char *label, const char *value,
-                    bool required);
 
 /* ---- waiting.c: accounts that an administrator has to approve, and who is told of new ones ---- */
 

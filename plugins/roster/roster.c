@@ -351,7 +351,9 @@ static const struct mk_opt_decl options[] = {
                "Removed contacts remembered, so that a client that was away is told of changes only. "
                "A client that missed more gets the whole roster."),
 };
-static const struct mk_roster_ops ops = { .size = sizeof ops, .items = op_items, .find = op_find };
+static const struct mk_roster_ops ops = {
+    .size = sizeof ops, .items = op_items, .find = op_find, .befriend = roster_befriend
+};
 static const struct mk_provide_decl provides[] = {
     MK_PROVIDE(mk_roster, 1, 0, &ops, "The contacts of the account whose turn it is."),
 };

@@ -50,6 +50,7 @@ MK_SUSPENDS void roster_changed(struct mk_ctx *c, const struct mk_jid *contact, 
 /* subscribe.c: user_send_subscription, user_receive_subscription, and user_send_presence once a session is available */
 MK_SUSPENDS enum mk_flow roster_on_send(struct mk_ctx *c, struct mk_ev_stanza *ev);
 MK_SUSPENDS enum mk_flow roster_on_receive(struct mk_ctx *c, struct mk_ev_stanza *ev);
+MK_SUSPENDS int roster_befriend(struct mk_ctx *c, const struct mk_jid *contact);
 MK_SUSPENDS enum mk_flow roster_on_available(struct mk_ctx *c, struct mk_ev_stanza *ev);
 
 /* commands.c */

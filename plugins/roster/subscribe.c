@@ -67,6 +67,19 @@ enum mk_flow roster_on_send(struct mk_ctx *c, struct mk_ev_stanza *ev) {
     return MK_STOP;
 }
 
+MK_SUSPENDS static int send_as_user(struct mk_ctx *c, enum mk_type type, const struct mk_jid *contact) {
+    struct mk_ev_stanza ev = { .to = contact };
+    int rc = mk_seal(mk_new(c, MK_PRESENCE, type, contact), &ev.stanza);
+    if (rc == MK_OK)
+        roster_on_send(c, &ev);
+    return rc;
+}
+
+int roster_befriend(struct mk_ctx *c, const struct mk_jid *contact) {
+    int rc = send_as_user(c, MK_TYPE_SUBSCRIBED, mk_jid_to_bare(c, contact));
+    return rc == MK_OK ? send_as_user(c, MK_TYPE_SUBSCRIBE, mk_jid_to_bare(c, contact)) : rc;
+}
+
 /* ---- in ---------------------------------------------------------------------------------------------------------- */
 
 static const char *request_text(struct mk_ctx *c, const struct mk_stanza *s, const struct mk_jid *contact) {
