@@ -109,6 +109,11 @@ struct mk_ev_accounts {
     uint32_t count, zero;
 };
 
+/* WHAT concerns all accounts of the host has changed; a plugin's name begins it. */
+struct mk_ev_told {
+    const char *what;
+};
+
 /*
  * What a plugin stops of the presence that leaves has changed, for SESSION.  WAS_STOPPED says what was stopped before:
  * whether presence of SESSION to JID was; what is stopped now user_notify_presence tells.
@@ -198,7 +203,9 @@ struct mk_ev_presence_filter {
     X(login, struct mk_ev_login)                                                                                       \
     /* Host.  Accounts are listed by an operator: who knows of one that it is not as the others says so.  Stop is        \
      * ignored. */                                                                                                     \
-    X(accounts_listed, struct mk_ev_accounts)
+    X(accounts_listed, struct mk_ev_accounts)                                                                          \
+    /* Account, in memory.  A plugin called mk_tell_accounts().  Stop is ignored. */                                   \
+    X(account_told, struct mk_ev_told)
 /* clang-format on */
 
 #define X(name, payload) typedef enum mk_flow mk_on_##name(struct mk_ctx *, payload *);

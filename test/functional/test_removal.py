@@ -19,7 +19,8 @@ from test_vcard import PNG, photo, vcard
 
 SERVER = False
 COST = 2
-PLUGINS = ("accounts", "blocking", "last", "privacy", "private", "reports", "smart_markers", "vcard", "vcard4")
+PLUGINS = ("accounts", "blocking", "invites", "last", "privacy", "private", "reports", "shared_roster", "smart_markers",
+           "vcard", "vcard4")
 FAR = "far@elsewhere.example"
 
 # Collections that are kept by account and need no data here, and why.
@@ -83,6 +84,9 @@ def fill(s, user, peer):
     c.take("message", body="not acknowledged")
     c.drop()
     s.ctl("users", "role", c.bare, "operator")
+    s.control("invites.create", host=DOMAIN, inviter=c.bare)
+    s.control("groups.set", id="group", host=DOMAIN)
+    s.control("groups.add", id="group", host=DOMAIN, account=c.bare)
 
 
 def left_of(s, user):
@@ -104,6 +108,7 @@ def test_nothing_is_left():
         assert register(stranger(s), "zaphod-waiting").get("type") == "result"
         filled = left_of(s, "zaphod")
         missing = by_account() - filled - set(EXEMPT)
+        assert {"invites", "shared_group_member"} <= filled, "kept by host, and yet of the account"
         assert not missing, f"the account has no data in {sorted(missing)}: give it some, so that it can be missed"
         s.start()
         for account in (peer.user, user, newcomer, "zaphod-waiting"):
