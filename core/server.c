@@ -51,7 +51,7 @@ static struct {
     struct event *signals[3];
     struct listener **listeners;
     unsigned listener_count;
-    bool stopping;
+    bool stopping, again;
 } server;
 
 /* ---- arguments ---------------------------------------------------------------------------------------------------- */
@@ -239,8 +239,9 @@ static bool reload(struct buf *lines) {
     return good;
 }
 
-static void begin_stop(void) {
+static void begin_stop(bool again) {
     server.stopping = true;
+    server.again = again;
     event_base_loopbreak(server.base);
 }
 
@@ -253,7 +254,7 @@ static void on_signal(evutil_socket_t number, short what, void *arg) {
             log_notice("%s", line);
         buf_free(&lines);
     } else {
-        begin_stop();
+        begin_stop(false);
     }
 }
 
@@ -417,8 +418,12 @@ static int serve(void) {
     return 0;
 }
 
+/* To systemd a restart is a reload, for the process stays. */
 static void stop(void) {
-    sd_notify(0, "STOPPING=1");
+    if (server.again)
+        sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%llu", (unsigned long long)monotonic_us());
+    else
+        sd_notify(0, "STOPPING=1");
     log_notice("stopping");
     for (unsigned i = 0; i < server.listener_count; i++)
         listener_close(server.listeners[i]);
@@ -464,5 +469,10 @@ int mk_server_main(int argc, char **argv) {
         return copy_collections(&server.settings, server.args.copy, server.args.collection);
     status = serve();
     stop();
+    if (server.again && status == 0) {
+        execv("/proc/self/exe", argv);
+        perror("meerkatd: it can't be started again");
+        return 1;
+    }
     return status;
 }

@@ -22,8 +22,8 @@ struct admin_server {
     /* Reads the configuration again and applies what is live.  LINES gets what changed, what needs a restart, what is
      * wrong.  False: refused, nothing changed. */
     bool (*reload)(struct buf *lines);
-    void (*stop)(void); /* begins a clean stop */
-    int64_t started_us; /* of the monotonic clock */
+    void (*stop)(bool again); /* begins a clean stop; AGAIN: the program then starts anew */
+    int64_t started_us;       /* of the monotonic clock */
     /* Calls EACH for every listening socket, with the real port.  May be NULL. */
     void (*listeners)(void (*each)(const struct listener_config *config, int port, void *arg), void *arg);
 };
@@ -42,6 +42,10 @@ void control_close(void);
 
 /* Has P->run(P) called in the main thread, from any thread; it owns P.  Order from one thread is kept. */
 void main_post(struct post *p);
+/* The same in SECONDS from now, 0 to MAIN_DELAY_MAX.  P is the start of a block of malloc(), which is freed
+ * unused if the server stops before. */
+enum { MAIN_DELAY_MAX = 86400 };
+void main_post_later(struct post *p, int64_t seconds);
 /* The loop of the main thread; before anything is posted.  NULL, when the workers are gone: runs what is left. */
 void main_setup(struct event_base *base);
 

@@ -193,7 +193,7 @@ static void call_back(struct post *p) {
     }
     call->done(call);
     if (call->result.stops)
-        stop_server();
+        stop_server(&call->result);
     call_unref(call);
 }
 
@@ -243,6 +243,6 @@ int mk_command_run(struct mk_ctx *c, const char *name, uint32_t count, const cha
     if (!atomic_load_explicit(&call->finished, memory_order_acquire))
         return no_answer(c, rc ? rc : MK_E_UNAVAILABLE, out);
     if (call->result.stops)
-        stop_server();
+        stop_server(&call->result);
     return call->rc;
 }

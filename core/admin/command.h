@@ -37,7 +37,9 @@ struct mk_result {
     const char *joined; /* the lines as one text, once asked for */
     const char *why;
     const char *more_name, *more_value; /* of the argument that gets the next part, NULL if this is all */
-    bool stops;                         /* the server is to stop once this was answered */
+    bool stops;                         /* the server is to stop once this was answered, */
+    bool restarts;                      /* to start again, */
+    int64_t delay;                      /* in so many seconds */
 };
 void result_init(struct mk_result *r, struct arena *arena);
 void result_copy(struct mk_result *to, const struct mk_result *from); /* appends; FROM's sentence replaces TO's */
@@ -71,7 +73,7 @@ static inline const struct mk_arg_decl *arg_row(const struct mk_table *t, uint32
 
 /* ---- calls --------------------------------------------------------------------------------------------------------- */
 
-void stop_server(void); /* soon, from any thread */
+void stop_server(const struct mk_result *result); /* as RESULT says, from any thread */
 
 /* Counted: who asked holds it, and the turn that it runs in.  ROW and INST live as long as the process. */
 struct call {
@@ -152,6 +154,7 @@ COMMAND(users_del);
 COMMAND(users_list);
 COMMAND(users_password);
 COMMAND(users_exists);
+COMMAND(users_count);
 COMMAND(sessions_list);
 COMMAND(sessions_count);
 COMMAND(sessions_kick);

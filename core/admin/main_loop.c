@@ -28,6 +28,67 @@ void main_post(struct post *p) {
         ;
 }
 
+/* ---- later --------------------------------------------------------------------------------------------------------- */
+
+/* In the main thread. */
+struct delay {
+    struct post post; /* to the main thread */
+    struct post *then;
+    int64_t seconds;
+    struct event *timer;
+    struct delay *next;
+};
+static struct delay *delays;
+
+static void delay_free(struct delay *d) {
+    struct delay **at = &delays;
+    while (*at != d)
+        at = &(*at)->next;
+    *at = d->next;
+    event_free(d->timer);
+    free(d);
+}
+
+static void on_delay_over(evutil_socket_t fd, short what, void *arg) {
+    struct delay *d = arg;
+    struct post *p = d->then;
+    (void)fd, (void)what;
+    delay_free(d);
+    p->run(p);
+}
+
+static void begin_delay(struct post *p) {
+    struct delay *d = container_of(p, struct delay, post);
+    const struct timeval wait = { (time_t)d->seconds, 0 };
+    if (closing) {
+        free(d->then);
+        free(d);
+        return;
+    }
+    d->next = delays;
+    delays = d;
+    d->timer = evtimer_new(event_get_base(wake_event), on_delay_over, d);
+    if (!d->timer || evtimer_add(d->timer, &wait) != 0)
+        abort();
+}
+
+void main_post_later(struct post *p, int64_t seconds) {
+    struct delay *d = xcalloc(1, sizeof *d);
+    d->post.run = begin_delay;
+    d->then = p;
+    d->seconds = seconds;
+    main_post(&d->post);
+}
+
+static void delays_drop(void) {
+    while (delays) {
+        free(delays->then);
+        delay_free(delays);
+    }
+}
+
+/* ---- the loop ------------------------------------------------------------------------------------------------------ */
+
 void main_setup(struct event_base *base) {
     if (base) {
         closing = false;
@@ -39,6 +100,7 @@ void main_setup(struct event_base *base) {
     }
     closing = true;
     posts_run(&inbox);
+    delays_drop();
     event_free(wake_event);
     close(wake_fd);
     wake_event = NULL;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A stanza for everybody who is there.  Each worker goes through its accounts a piece at a time. */
+/* A stanza for everybody who is there, or word for every account in memory.  Each worker goes through its accounts a piece
+ * at a time. */
 #include "route/router.h"
 #include "util/mem.h"
 #include <meerkat/command.h>
@@ -9,7 +10,8 @@ enum { PIECE = 256 };
 
 struct broadcast {
     struct post post;
-    struct mk_stanza *stanza;
+    struct mk_stanza *stanza; /* NULL: WHAT is told, to accounts without sessions too */
+    char *what;
     struct mk_jid *host;
     const struct mk_jid **accounts; /* OWNED, as are those from AT on */
     uint32_t count, cap, at;
@@ -21,7 +23,9 @@ static void broadcast_free(struct broadcast *b) {
         mk_jid_free((struct mk_jid *)b->accounts[i]);
     free(b->accounts);
     mk_jid_free(b->host);
-    mk_release(b->stanza);
+    if (b->stanza)
+        mk_release(b->stanza);
+    free(b->what);
     free(b);
 }
 
@@ -35,7 +39,7 @@ static bool somebody_is_there(const struct account *a) {
 /* Turns may make and free accounts: the list is made first, and mail is sent by name. */
 static void add_account(struct account *a, void *arg) {
     struct broadcast *b = arg;
-    if (!somebody_is_there(a) || !mk_jid_same(a->entity.host->jid, b->host))
+    if ((b->stanza && !somebody_is_there(a)) || !mk_jid_same(a->entity.host->jid, b->host))
         return;
     if (b->count == b->cap) {
         b->cap = b->cap ? b->cap * 2 : 64;
@@ -55,8 +59,21 @@ static void deliver(struct mk_ctx *c, void *arg) {
     }
 }
 
+static void tell(struct mk_ctx *c, void *arg) {
+    struct mk_ev_told ev = { arg };
+    chain_run(c, MK_HOOK_account_told, &ev);
+}
+
 static void release(void *stanza) {
     mk_release(stanza);
+}
+
+static void run_one(const struct broadcast *b, const struct host_type *type) {
+    const struct mk_jid *account = b->accounts[b->at];
+    if (b->stanza)
+        entity_run(account, type->chains[MK_HOOK_session_send].suspends, deliver, release, stanza_ref(b->stanza));
+    else
+        entity_run(account, type->chains[MK_HOOK_account_told].suspends, tell, free, xstrdup(b->what));
 }
 
 static void run_piece(struct post *p) {
@@ -66,8 +83,7 @@ static void run_piece(struct post *p) {
         accounts_each(add_account, b);
     b->listed = true;
     for (unsigned i = 0; host && i < PIECE && b->at < b->count; i++, b->at++) {
-        entity_run(b->accounts[b->at], host->type->chains[MK_HOOK_session_send].suspends, deliver, release,
-                   stanza_ref(b->stanza));
+        run_one(b, host->type);
         mk_jid_free((struct mk_jid *)b->accounts[b->at]);
     }
     if (host && b->at < b->count)
@@ -76,15 +92,25 @@ static void run_piece(struct post *p) {
         broadcast_free(b);
 }
 
+static void begin(const struct host *host, struct mk_stanza *stanza, const char *what) {
+    for (unsigned i = 0; i < worker_count; i++) {
+        struct broadcast *b = xcalloc(1, sizeof *b);
+        b->post.run = run_piece;
+        b->stanza = stanza ? stanza_ref(stanza) : NULL;
+        b->what = what ? xstrdup(what) : NULL;
+        b->host = mk_jid_keep(host->jid);
+        worker_post(workers[i], &b->post);
+    }
+}
+
 void mk_send_online(struct mk_ctx *c, const struct mk_stanza *s) {
     if (!c->host)
         return;
     stanza_parse_now(s);
-    for (unsigned i = 0; i < worker_count; i++) {
-        struct broadcast *b = xcalloc(1, sizeof *b);
-        b->post.run = run_piece;
-        b->stanza = stanza_ref(s);
-        b->host = mk_jid_keep(c->host->jid);
-        worker_post(workers[i], &b->post);
-    }
+    begin(c->host, (struct mk_stanza *)s, NULL);
+}
+
+void mk_tell_accounts(struct mk_ctx *c, const char *what) {
+    if (c->host)
+        begin(c->host, NULL, what);
 }

@@ -50,16 +50,22 @@ const struct mk_cmd_decl server_commands[] = {
     { "users.list", "The accounts of a host", "GET /users", "", MK_CMD_READ, 0,
       ARGS({ "host", MK_ARG_TEXT, MK_ARG_OPTIONAL, "Served domain; needed if there are several." },
            { "after", MK_ARG_TEXT, MK_ARG_OPTIONAL, "Begin behind this name." }, LIMIT),
-      ARGS(TEXT("account", "Address of the account.")), cmd_users_list },
+      ARGS(TEXT("account", "Address of the account."),
+           TEXT("state", "enabled, or what a plugin says it is instead, such as disabled or banned.")),
+      cmd_users_list },
     { "users.password", "Set an account's password", "PUT /users/{account}/password", "account", MK_CMD_WRITE, 0,
       ARGS(ACCOUNT, PASSWORD), NONE, cmd_users_password },
     { "users.exists", "Whether there is an account of this name", "GET /users/{account}", "account", MK_CMD_READ, 0,
       ARGS(ACCOUNT), ARGS(BOOL("exists", "Whether it exists.")), cmd_users_exists },
+    { "users.count", "How many accounts a host has", "GET /users/count", "", MK_CMD_READ, 0,
+      ARGS({ "host", MK_ARG_TEXT, MK_ARG_OPTIONAL, "Served domain; needed if there are several." }),
+      ARGS(INT("accounts", "Accounts.")), cmd_users_count },
     { "sessions.list", "Who is logged in", "GET /sessions", "", MK_CMD_READ, 0,
       ARGS({ "account", MK_ARG_JID, MK_ARG_OPTIONAL, "Only this account's." }, HOST, LIMIT),
       ARGS(TEXT("jid", "Full address."), TEXT("address", "Of the client."),
            BOOL("connected", "False: kept for resumption."), BOOL("available", "Whether it announced presence."),
-           INT("priority", "What it announced with it."), TEXT("since", "When the resource was bound.")),
+           INT("priority", "What it announced with it."), TEXT("since", "When the resource was bound."),
+           INT("idle", "Seconds since anything came from the client; 0 if it is not connected.")),
       cmd_sessions_list },
     { "sessions.count", "How many are logged in", "GET /sessions/count", "", MK_CMD_READ, 0, ARGS(HOST),
       ARGS(TEXT("host", "Domain."), INT("sessions", "Bound resources."), INT("connected", "Of them with a connection."),
@@ -122,7 +128,10 @@ const struct mk_cmd_decl server_commands[] = {
            { "collection", MK_ARG_TEXT, MK_ARG_OPTIONAL, "Only of this one." }),
       NONE, cmd_schema },
     { "reload", "Read the configuration again", "POST /reload", "", MK_CMD_WRITE, 0, NONE, NONE, cmd_reload },
-    { "stop", "Stop the server", "POST /stop", "", MK_CMD_WRITE, 0, NONE, NONE, cmd_stop },
+    { "stop", "Stop the server", "POST /stop", "", MK_CMD_WRITE, 0,
+      ARGS({ "delay", MK_ARG_INT, MK_ARG_OPTIONAL, "Seconds to wait before." },
+           { "restart", MK_ARG_BOOL, MK_ARG_OPTIONAL, "Whether the program starts again, in the same process." }),
+      NONE, cmd_stop },
 };
 const unsigned server_command_count = sizeof server_commands / sizeof server_commands[0];
 
@@ -217,23 +226,43 @@ int cmd_reload(struct mk_ctx *c, const struct mk_args *args, struct mk_result *r
     return rc;
 }
 
+struct stopping {
+    struct post post; /* first: main_post_later() */
+    bool again;
+};
+
 static void stop_in_main(struct post *p) {
-    free(p);
+    struct stopping *s = container_of(p, struct stopping, post);
+    bool again = s->again;
+    free(s);
     if (admin_server)
-        admin_server->stop();
+        admin_server->stop(again);
 }
 
-void stop_server(void) {
-    struct post *p = xcalloc(1, sizeof *p);
-    p->run = stop_in_main;
-    main_post(p);
+void stop_server(const struct mk_result *result) {
+    struct stopping *s = xcalloc(1, sizeof *s);
+    s->post.run = stop_in_main;
+    s->again = result->restarts;
+    if (result->delay)
+        main_post_later(&s->post, result->delay);
+    else
+        main_post(&s->post);
 }
 
 /* A server that stops answers nobody: whoever carries the answer begins the stop. */
 int cmd_stop(struct mk_ctx *c, const struct mk_args *args, struct mk_result *result) {
-    (void)c, (void)args;
-    mk_result_say(result, "The server stops.");
+    int64_t delay = mk_arg_int(args, "delay");
+    (void)c;
+    if (delay < 0 || delay > MAIN_DELAY_MAX)
+        return mk_result_error(result, MK_E_INVALID, "delay must be from 0 to %d seconds", MAIN_DELAY_MAX);
     result->stops = true;
+    result->restarts = mk_arg_bool(args, "restart");
+    result->delay = delay;
+    const char *what = result->restarts ? "restarts" : "stops";
+    if (delay)
+        mk_result_say(result, "The server %s in %lld seconds.", what, (long long)delay);
+    else
+        mk_result_say(result, "The server %s.", what);
     return MK_OK;
 }
 

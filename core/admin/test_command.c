@@ -497,7 +497,8 @@ static bool reload(struct buf *lines) {
     buf_puts(lines, "a.cfg:1: one\na.cfg:2: two\n");
     return reload_good;
 }
-static void stop(void) {
+static void stop(bool again) {
+    (void)again;
     stop_asked = true;
 }
 static void listeners(void (*each)(const struct listener_config *config, int port, void *arg), void *arg) {

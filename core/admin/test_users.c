@@ -313,6 +313,7 @@ static void listed(void) {
     CHECK_FIELD(call, 0, "account", ONE);
     CHECK_FIELD(call, 1, "account", "root@one.example");
     CHECK_FIELD(call, 2, "account", "zoe@one.example");
+    CHECK_FIELD(call, 2, "state", "enabled");
     CHECK_TEXT(mk_result_lines(&call->result), "");
     call_unref(call);
     call = run_command("users.list", "host", "one.example", "after", "alice", "limit", "1", NULL);
@@ -320,6 +321,7 @@ static void listed(void) {
     CHECK_FIELD(call, 0, "account", "root@one.example");
     CHECK_TEXT(mk_result_lines(&call->result), "There may be more: after=root shows what follows.");
     call_unref(call);
+    CHECK_FAILS(run_command("users.count", NULL), MK_E_INVALID, "several hosts are served: say which with host=DOMAIN");
     CHECK_FAILS(run_command("users.list", NULL), MK_E_INVALID, "several hosts are served: say which with host=DOMAIN");
     CHECK_FAILS(run_command("users.list", "host", "bare.example", NULL), MK_E_UNSUPPORTED,
                 "where the passwords of bare.example live they can't be listed");
@@ -335,7 +337,10 @@ static void listed_by_the_page(void) {
         snprintf(name, sizeof name, "u%05d@one.example", i);
         add(i % 3 ? &written : &fixed, name, "x");
     }
-    struct call *call = run_command("users.list", "host", "one.example", NULL);
+    struct call *call = run_command("users.count", "host", "one.example", NULL);
+    CHECK_FIELD(call, 0, "accounts", "2501");
+    call_unref(call);
+    call = run_command("users.list", "host", "one.example", NULL);
     CHECK_INT(mk_result_rows(&call->result), MANY + 1);
     CHECK_FIELD(call, 0, "account", "root@one.example");
     for (unsigned i = 0; i < MANY; i += 499) {

@@ -114,26 +114,58 @@ static int read_limit(const struct mk_args *args, struct mk_result *result, uint
     return 0;
 }
 
-int cmd_users_list(struct mk_ctx *c, const struct mk_args *args, struct mk_result *result) {
-    const char *after = mk_arg_text(args, "after");
-    uint32_t left;
+MK_SUSPENDS static void show_page(struct mk_ctx *c, struct mk_result *result, const struct names *page) {
+    const char **states = arena_zalloc(&c->arena, (page->count + 1) * sizeof *states);
+    struct mk_ev_accounts ev = { .names = page->items, .states = states, .count = page->count };
+    chain_run(c, MK_HOOK_accounts_listed, &ev);
+    for (uint32_t i = 0; i < page->count; i++) {
+        mk_result_next(result);
+        mk_result_text(result, "account", mk_printf(c, "%s@%s", page->items[i], c->host->name));
+        mk_result_text(result, "state", states[i] ? states[i] : "enabled");
+    }
+}
+
+static int check_list(struct mk_ctx *c, const struct mk_args *args, struct mk_result *result) {
     if (!mk_arg_has(args, "host") && snapshot_current()->host_count > 1)
         return mk_result_error(result, MK_E_INVALID, "several hosts are served: say which with host=DOMAIN");
-    if (read_limit(args, result, &left) != 0)
-        return MK_E_INVALID;
     if (!can_list(c->host->type))
         return mk_result_error(result, MK_E_UNSUPPORTED, "where the passwords of %s live they can't be listed",
                                c->host->name);
+    return MK_OK;
+}
+
+int cmd_users_count(struct mk_ctx *c, const struct mk_args *args, struct mk_result *result) {
+    const char *after = NULL;
+    struct names page = { NULL, PAGE };
+    int64_t count = 0;
+    int rc = check_list(c, args, result);
+    while (rc == MK_OK && page.count == PAGE) {
+        rc = page_of_all(c, after, PAGE, &page);
+        if (rc != MK_OK || !page.count)
+            break;
+        count += page.count;
+        after = page.items[page.count - 1];
+    }
+    if (rc == MK_OK)
+        mk_result_int(result, "accounts", count);
+    return rc;
+}
+
+int cmd_users_list(struct mk_ctx *c, const struct mk_args *args, struct mk_result *result) {
+    const char *after = mk_arg_text(args, "after");
+    uint32_t left;
+    int rc = check_list(c, args, result);
+    if (rc != MK_OK)
+        return rc;
+    if (read_limit(args, result, &left) != 0)
+        return MK_E_INVALID;
     while (left) {
         struct names page;
         uint32_t limit = left < PAGE ? left : PAGE;
-        int rc = page_of_all(c, after, limit, &page);
+        rc = page_of_all(c, after, limit, &page);
         if (rc)
             return rc;
-        for (uint32_t i = 0; i < page.count; i++) {
-            mk_result_next(result);
-            mk_result_text(result, "account", mk_printf(c, "%s@%s", page.items[i], c->host->name));
-        }
+        show_page(c, result, &page);
         if (page.count < limit)
             return MK_OK;
         after = page.items[page.count - 1];
@@ -152,7 +184,7 @@ struct wanted {
 
 struct session_row {
     const char *jid, *address;
-    int64_t since;
+    int64_t since, idle_ms;
     int priority;
     bool connected, available;
 };
@@ -179,6 +211,7 @@ static void add_session(struct found *f, const struct mk_session *s) {
     f->rows[f->count++] = (struct session_row){ arena_strdup(f->arena, s->jid->text),
                                                 arena_strdup(f->arena, mk_session_address(s)),
                                                 s->since,
+                                                s->stream ? mk_stream_idle_ms(s->stream) : 0,
                                                 s->priority,
                                                 s->stream != NULL,
                                                 s->available };
@@ -216,6 +249,7 @@ static void show_session(struct mk_ctx *c, struct mk_result *result, const struc
     mk_result_bool(result, "available", s->available);
     mk_result_int(result, "priority", s->priority);
     mk_result_text(result, "since", time_of_day(c, s->since));
+    mk_result_int(result, "idle", s->idle_ms / 1000);
 }
 
 static struct wanted *make_wanted(struct mk_ctx *c, const struct mk_args *args, uint32_t limit, size_t *size) {

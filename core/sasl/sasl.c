@@ -137,6 +137,17 @@ static void log_outcome(const struct sasl *s, enum sasl_status status) {
                  s->text ? s->text : "");
 }
 
+/* The client has proved who it is: whether it may come in is for plugins to say. */
+MK_SUSPENDS static enum sasl_status admit(struct mk_ctx *c, struct sasl *s, struct buf *out) {
+    struct mk_ev_login ev = { .account = s->account, .mechanism = s->mechanism->name, .address = s->env.address };
+    if (!chain_run(c, MK_HOOK_login, &ev))
+        return SASL_SUCCESS;
+    out->len = 0;
+    s->condition = ev.condition ? ev.condition : "not-authorized";
+    s->text = ev.text ? arena_strdup(&s->arena, ev.text) : NULL;
+    return SASL_FAILURE;
+}
+
 enum sasl_status sasl_step(struct mk_ctx *c, struct sasl *s, const void *data, size_t len, struct buf *out) {
     if (s->ended)
         return SASL_FAILURE;
@@ -144,6 +155,8 @@ enum sasl_status sasl_step(struct mk_ctx *c, struct sasl *s, const void *data, s
     enum sasl_status status = step(c, s, data, len, out);
     if (status == SASL_CONTINUE)
         return status;
+    if (status == SASL_SUCCESS)
+        status = admit(c, s, out);
     s->ended = true;
     explicit_bzero(&s->scram.keys, sizeof s->scram.keys);
     log_outcome(s, status);

@@ -43,11 +43,20 @@ struct login *login_new(struct mk_stream *st) {
     return l;
 }
 
+static void notes_free(struct login *l) {
+    struct note *n;
+    while ((n = l->notes) != NULL) {
+        l->notes = n->next;
+        free(n);
+    }
+}
+
 void login_free(struct login *l) {
     wheel_stop(&l->deadline);
     if (l->sasl)
         sasl_free(l->sasl);
     sasl2_free(l);
+    notes_free(l);
     free(l->agent);
     mk_jid_free(l->from);
     mk_jid_free(l->account);
@@ -297,4 +306,33 @@ void login_element(struct mk_stream *st, struct mk_stanza *s) {
         mk_release(s);
         stream_error(st, "not-authorized", NULL);
     }
+}
+
+/* ---- SDK ------------------------------------------------------------------------------------------------------------------- */
+
+const char *mk_stream_note(const struct mk_stream *st, const char *name) {
+    for (const struct note *n = st->login ? st->login->notes : NULL; n; n = n->next)
+        if (strcmp(n->name, name) == 0)
+            return n->value;
+    return NULL;
+}
+
+void mk_stream_set_note(struct mk_stream *st, const char *name, const char *value) {
+    size_t size = strlen(name) + 1;
+    if (!st->login)
+        return;
+    for (struct note **at = &st->login->notes, *n; (n = *at) != NULL; at = &n->next) {
+        if (strcmp(n->name, name) != 0)
+            continue;
+        *at = n->next;
+        free(n);
+        break;
+    }
+    if (!value)
+        return;
+    struct note *n = xmalloc(sizeof *n + size + strlen(value) + 1);
+    memcpy(n->name, name, size);
+    n->value = strcpy(n->name + size, value);
+    n->next = st->login->notes;
+    st->login->notes = n;
 }

@@ -40,6 +40,13 @@ struct agent {
     char texts[];
 };
 
+/* What a plugin left on a stream that is logging in.  One block with its texts. */
+struct note {
+    struct note *next;
+    const char *value; /* behind the name */
+    char name[];
+};
+
 /* A login by SASL2 (XEP-0388). */
 struct sasl2 {
     const struct mk_stanza *request; /* the <authenticate/>; OWNED */
@@ -63,6 +70,7 @@ struct login {
     struct sasl *sasl;
     struct sasl2 *sasl2;    /* of the login under way or done, NULL if that is by RFC 6120 */
     struct agent *agent;    /* NULL: it said nothing */
+    struct note *notes;     /* few */
     const char *mechanism;  /* of the last exchange; static */
     struct mk_jid *from;    /* of the stream header; NULL if none, or no JID */
     struct mk_jid *account; /* once authenticated, bare */

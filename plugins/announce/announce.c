@@ -155,23 +155,37 @@ MK_SUSPENDS static int act(struct mk_ctx *c, const char *what, const char *subje
     return strcmp(what, "announce/motd") == 0 ? motd_set(c, subject, body) : motd_update(c, subject, body);
 }
 
-static bool is_ours(const char *what) {
-    static const char *const all[] = { "announce/online", "announce/motd", "announce/motd/update",
-                                       "announce/motd/delete" };
+/* The command that does the same as a message to this resource, or NULL. */
+static const char *command_of(const char *what) {
+    static const struct {
+        const char *resource, *command;
+    } all[] = { { "announce/online", "announce.online" },
+                { "announce/motd", "motd.set" },
+                { "announce/motd/update", "motd.update" },
+                { "announce/motd/delete", "motd.delete" } };
     for (unsigned i = 0; i < sizeof all / sizeof all[0]; i++)
-        if (strcmp(all[i], what) == 0)
-            return true;
+        if (strcmp(all[i].resource, what) == 0)
+            return all[i].command;
+    return NULL;
+}
+
+MK_SUSPENDS static bool may(struct mk_ctx *c, const struct mk_jid *who, const char *command) {
+    const struct announce *me = mk_inst(c);
+    const struct mk_cmd_decl *row;
+    for (unsigned i = 0; (row = mk_command_at(c, i)) != NULL; i++)
+        if (strcmp(row->name, command) == 0)
+            return mk_accounts_allow(c, me->accounts, who, row, NULL);
     return false;
 }
 
 MK_SUSPENDS static enum mk_flow on_host_message(struct mk_ctx *c, struct mk_ev_stanza *ev) {
     const char *what = mk_text_of(c, mk_jid_resource(ev->to));
     const struct mk_jid *from = mk_stanza_from(ev->stanza);
-    if (!is_ours(what))
+    if (!command_of(what))
         return MK_NEXT;
     if (mk_stanza_type(ev->stanza) == MK_TYPE_ERROR)
         return MK_STOP;
-    if (!mk_is_admin(c, from))
+    if (!may(c, from, command_of(what)))
         return refuse(c, ev->stanza, "forbidden", NULL);
     int rc = act(c, what, text_of(c, ev->stanza, "subject"), text_of(c, ev->stanza, "body"));
     mk_log(c, MK_NOTICE, "%s wrote to %s: %s", mk_jid_text(from), what, rc == MK_OK ? "done" : mk_strerror(rc));
@@ -248,6 +262,9 @@ static const struct mk_coll_decl collections[] = {
                   "What each host tells accounts at their first login."),
     MK_COLLECTION(struct announce, newcomers, "newcomers", 1, 0, 0, newcomer_cols, MK_NO_INDEX,
                   "Accounts that have not logged in yet."),
+};
+static const struct mk_need_decl needs[] = {
+    MK_NEED(struct announce, accounts, mk_accounts, 1, 0, MK_NEED_SOFT, NULL),
 };
 static const struct mk_hook_decl hooks[] = {
     MK_ON(host_receive_message, MK_ORDER_ANNOUNCE, MK_SERIAL, on_host_message),
@@ -342,5 +359,5 @@ static const struct mk_xep_decl xeps[] = {
 };
 
 MK_PLUGIN(announce, .version = "1.0", .summary = "Announcements, the message of the day, a welcome",
-          .inst_size = sizeof(struct announce), .collections = MK_TABLE(collections), .hooks = MK_TABLE(hooks),
-          .slots = MK_TABLE(slots), .commands = MK_TABLE(commands), .xeps = MK_TABLE(xeps));
+          .inst_size = sizeof(struct announce), .needs = MK_TABLE(needs), .collections = MK_TABLE(collections),
+          .hooks = MK_TABLE(hooks), .slots = MK_TABLE(slots), .commands = MK_TABLE(commands), .xeps = MK_TABLE(xeps));

@@ -3,10 +3,12 @@
 #ifndef ANNOUNCE_ANNOUNCE_H
 #define ANNOUNCE_ANNOUNCE_H
 
+#include <meerkat/accounts.h>
 #include <meerkat/plugin.h>
 
 struct announce {
     const struct mk_coll *motd, *seen, *welcome, *newcomers;
+    const struct mk_accounts *accounts; /* NULL: only option `admins` says who may */
 };
 
 /* A message from the host. */

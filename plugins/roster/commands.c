@@ -22,14 +22,17 @@ static const char *join_groups(struct mk_ctx *c, const struct mk_roster_item *it
 }
 
 MK_SUSPENDS static int cmd_show(struct mk_ctx *c, const struct mk_args *args, struct mk_result *result) {
+    const struct mk_roster_item *const *items;
     struct contacts *r;
+    uint32_t count;
     (void)args;
     int rc = open_account(c, &r, result);
     if (rc != MK_OK)
         return rc;
+    view_all(r, &items, &count);
     mk_result_next(result); /* a list, be it empty */
-    for (uint32_t i = 0; i < r->count; i++, mk_result_next(result)) {
-        const struct mk_roster_item *item = r->items[i];
+    for (uint32_t i = 0; i < count; i++, mk_result_next(result)) {
+        const struct mk_roster_item *item = items[i];
         mk_result_text(result, "contact", mk_jid_text(item->jid));
         mk_result_text(result, "name", item->name ? item->name : "");
         mk_result_text(result, "groups", join_groups(c, item));
@@ -37,7 +40,8 @@ MK_SUSPENDS static int cmd_show(struct mk_ctx *c, const struct mk_args *args, st
         mk_result_bool(result, "asked", item->state & MK_SUB_PENDING_OUT);
         mk_result_bool(result, "asks", item->state & MK_SUB_PENDING_IN);
         mk_result_bool(result, "approved", item->state & MK_SUB_APPROVED);
-        mk_result_bool(result, "listed", contact_at(r, i)->listed);
+        mk_result_bool(result, "listed", view_is_listed(r, item));
+        mk_result_bool(result, "shared", shared_find(r->shared, item->jid) != NULL);
     }
     return MK_OK;
 }
@@ -81,7 +85,7 @@ MK_SUSPENDS static int cmd_add(struct mk_ctx *c, const struct mk_args *args, str
     rc = contacts_put(c, me->contacts, r, &k, &kept);
     if (rc != MK_OK)
         return mk_result_error(result, rc, "The contact was not stored: %s.", mk_strerror(rc));
-    roster_push(c, r, kept);
+    roster_push(c, r, contact);
     roster_changed(c, contact, before, k.item.state);
     return MK_OK;
 }
@@ -110,6 +114,7 @@ static const struct mk_arg_decl show_results[] = {
     { "asks", MK_ARG_BOOL, 0, "Whether the contact asked for one and waits." },
     { "approved", MK_ARG_BOOL, 0, "Whether a request of the contact is approved in advance." },
     { "listed", MK_ARG_BOOL, 0, "Whether the contact is in the roster, not just known by its request." },
+    { "shared", MK_ARG_BOOL, 0, "Whether the account is given it, beside what it has by itself." },
 };
 static const struct mk_arg_decl add_args[] = {
     { "account", MK_ARG_JID, 0, "The account." },

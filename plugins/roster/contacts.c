@@ -95,8 +95,14 @@ static void *grown(void *array, uint32_t count, uint32_t *cap, size_t size) {
     return bigger;
 }
 
+static void view_changed(struct contacts *r) {
+    if (r->shared)
+        r->shared->stale = true;
+}
+
 static void set(struct contacts *r, struct contact *kept) {
     bool found;
+    view_changed(r);
     uint32_t at = place(r, kept->item.jid, &found);
     if (found) {
         r->listed -= contact_at(r, at)->listed;
@@ -112,6 +118,7 @@ static void set(struct contacts *r, struct contact *kept) {
 
 static void unset(struct contacts *r, const struct mk_jid *jid) {
     bool found;
+    view_changed(r);
     uint32_t at = place(r, jid, &found);
     if (!found)
         return;
@@ -151,6 +158,7 @@ void contacts_free(struct contacts *r) {
         mk_jid_free(r->gone[i].jid);
     mk_free(r->items);
     mk_free(r->gone);
+    shared_free(r->shared);
     mk_free(r);
 }
 

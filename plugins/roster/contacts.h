@@ -6,6 +6,7 @@
 #ifndef ROSTER_CONTACTS_H
 #define ROSTER_CONTACTS_H
 
+#include "shared.h"
 #include <meerkat/plugin.h>
 #include <meerkat/roster.h>
 
@@ -30,6 +31,7 @@ struct contacts {
     uint32_t gone_count, gone_cap;
     uint32_t listed;        /* how many of the contacts are */
     int64_t version, floor; /* the current one; the oldest from which the changes since are known */
+    struct shared *shared;  /* what the account is given beside its own; NULL if nothing.  OWNED */
 };
 
 extern const struct mk_col_decl contact_cols[8];

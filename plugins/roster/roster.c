@@ -14,9 +14,14 @@ uint8_t *roster_session(struct mk_ctx *c, struct mk_session *s) {
 int roster_open(struct mk_ctx *c, struct contacts **out) {
     const struct roster *me = mk_inst(c);
     struct contacts **slot = mk_self_slot(c, SLOT_ACCOUNT);
-    int rc = *slot ? MK_OK : contacts_load(c, me->contacts, slot);
+    if (!*slot) {
+        int rc = contacts_load(c, me->contacts, slot);
+        if (rc != MK_OK)
+            return rc;
+        (*slot)->shared = shared_read(c, &me->shared);
+    }
     *out = *slot;
-    return rc;
+    return MK_OK;
 }
 
 static void fini_contacts(void *slot) {
@@ -51,16 +56,24 @@ static void put_removed(struct mk_out *o, const struct mk_jid *jid) {
     mk_close(o);
 }
 
-/* A push of contact K, or of the removal of JID. */
-static const struct mk_stanza *push(struct mk_ctx *c, int64_t version, const struct contact *k,
+/* What the client sends back to be told of changes only: the version of its own contacts, and what the given ones are. */
+static const char *version_text(struct mk_ctx *c, const struct contacts *r, int64_t version) {
+    if (!r->shared)
+        return mk_printf(c, "%lld", (long long)version);
+    return mk_printf(c, "%lld-%016llx", (long long)version, (unsigned long long)r->shared->hash);
+}
+
+/* A push of what the roster shows of JID. */
+static const struct mk_stanza *push(struct mk_ctx *c, const struct contacts *r, int64_t version,
                                     const struct mk_jid *jid) {
+    const struct mk_roster_item *item = view_find(r, jid);
     const struct mk_stanza *s;
     struct mk_out *o = mk_new(c, MK_IQ, MK_TYPE_SET, NULL);
     mk_id(o, mk_random_id(c));
     mk_open(o, "query", NS_ROSTER);
-    mk_put_int(o, "ver", version);
-    if (k)
-        put_item(o, &k->item);
+    mk_put(o, "ver", version_text(c, r, version));
+    if (item && view_is_listed(r, item))
+        put_item(o, item);
     else
         put_removed(o, jid);
     if (mk_seal(o, &s) == MK_OK)
@@ -69,19 +82,11 @@ static const struct mk_stanza *push(struct mk_ctx *c, int64_t version, const str
     return NULL;
 }
 
-static void push_all(struct mk_ctx *c, int64_t version, const struct contact *k, const struct mk_jid *jid) {
-    const struct mk_stanza *s = push(c, version, k, jid);
+void roster_push(struct mk_ctx *c, const struct contacts *r, const struct mk_jid *jid) {
+    const struct mk_stanza *s = push(c, r, r->version, jid);
     for (struct mk_session *x = NULL; s && (x = mk_session_next(c, x)) != NULL;)
         if (*roster_session(c, x) & SESSION_INTERESTED)
             mk_session_send(c, x, s, mk_session_jid(x));
-}
-
-void roster_push(struct mk_ctx *c, const struct contacts *r, const struct contact *k) {
-    push_all(c, r->version, k, k->item.jid);
-}
-
-void roster_push_removed(struct mk_ctx *c, const struct contacts *r, const struct mk_jid *jid) {
-    push_all(c, r->version, NULL, jid);
 }
 
 /* Straight to the session, so that no push can overtake the roster it changes. */
@@ -110,8 +115,11 @@ void roster_cancel(struct mk_ctx *c, const struct mk_jid *contact, uint32_t stat
 }
 
 void roster_changed(struct mk_ctx *c, const struct mk_jid *contact, uint32_t before, uint32_t after) {
-    struct mk_ev_contact ev = { contact, before, after };
-    if (before != after)
+    struct contacts *const *slot = mk_self_slot(c, SLOT_ACCOUNT);
+    const struct mk_roster_item *given = *slot ? shared_find((*slot)->shared, contact) : NULL;
+    uint32_t bits = given ? given->state : 0;
+    struct mk_ev_contact ev = { contact, before | bits, after | bits };
+    if (ev.before != ev.after)
         mk_run_contact_changed(c, &ev);
 }
 
@@ -125,7 +133,7 @@ int roster_remove(struct mk_ctx *c, struct contacts *r, const struct mk_jid *con
     int rc = contacts_remove(c, me->contacts, r, contact, (uint32_t)me->max_removed);
     if (rc != MK_OK)
         return rc;
-    roster_push_removed(c, r, contact);
+    roster_push(c, r, contact);
     if (answer)
         roster_reply(c, answer, mk_reply(c, answer->iq));
     roster_cancel(c, contact, state);
@@ -135,10 +143,9 @@ int roster_remove(struct mk_ctx *c, struct contacts *r, const struct mk_jid *con
 
 /* ---- get --------------------------------------------------------------------------------------------------------- */
 
-/* A change that a client missed: of contact K, or the removal of JID. */
+/* A change that a client missed: of a contact, or its removal. */
 struct missed {
     int64_t version;
-    const struct contact *k;
     const struct mk_jid *jid;
 };
 
@@ -147,14 +154,15 @@ static int earlier(const void *a, const void *b) {
     return (x->version > y->version) - (x->version < y->version);
 }
 
-/* The version that the client has; false if it has none that we know. */
-static bool known_version(const struct contacts *r, const char *text, int64_t *version) {
+/* The version that the client has; false if it has none that we know, or knew the account to be given something else. */
+static bool known_version(struct mk_ctx *c, const struct contacts *r, const char *text, int64_t *version) {
     char *end;
     if (!text || *text < '0' || *text > '9')
         return false;
     errno = 0;
     *version = strtoll(text, &end, 10);
-    return errno == 0 && *end == '\0' && *version >= r->floor && *version <= r->version;
+    return errno == 0 && strcmp(text, version_text(c, r, *version)) == 0 && *version >= r->floor &&
+           *version <= r->version;
 }
 
 /* What changed after VERSION, oldest first. */
@@ -164,31 +172,34 @@ static const struct missed *missed_since(struct mk_ctx *c, const struct contacts
     for (uint32_t i = 0; i < r->count; i++) {
         const struct contact *k = contact_at(r, i);
         if (k->listed && k->version > version)
-            out[n++] = (struct missed){ k->version, k, k->item.jid };
+            out[n++] = (struct missed){ k->version, k->item.jid };
     }
     for (uint32_t i = 0; i < r->gone_count; i++)
         if (r->gone[i].version > version)
-            out[n++] = (struct missed){ r->gone[i].version, NULL, r->gone[i].jid };
+            out[n++] = (struct missed){ r->gone[i].version, r->gone[i].jid };
     qsort(out, n, sizeof *out, earlier);
     *count = n;
     return out;
 }
 
 static void answer_whole(struct mk_ctx *c, const struct contacts *r, const struct roster_answer *answer) {
+    const struct mk_roster_item *const *items;
+    uint32_t count;
     struct mk_out *o = mk_reply(c, answer->iq);
+    view_all(r, &items, &count);
     mk_open(o, "query", NS_ROSTER);
-    mk_put_int(o, "ver", r->version);
-    for (uint32_t i = 0; i < r->count; i++)
-        if (contact_at(r, i)->listed)
-            put_item(o, r->items[i]);
+    mk_put(o, "ver", version_text(c, r, r->version));
+    for (uint32_t i = 0; i < count; i++)
+        if (view_is_listed(r, items[i]))
+            put_item(o, items[i]);
     roster_reply(c, answer, o);
 }
 
-static void answer_missed(struct mk_ctx *c, const struct roster_answer *answer, const struct missed *missed,
-                          uint32_t count) {
+static void answer_missed(struct mk_ctx *c, const struct contacts *r, const struct roster_answer *answer,
+                          const struct missed *missed, uint32_t count) {
     roster_reply(c, answer, mk_reply(c, answer->iq));
     for (uint32_t i = 0; i < count; i++) {
-        const struct mk_stanza *s = push(c, missed[i].version, missed[i].k, missed[i].jid);
+        const struct mk_stanza *s = push(c, r, missed[i].version, missed[i].jid);
         if (s)
             mk_session_send(c, answer->session, s, mk_session_jid(answer->session));
     }
@@ -207,11 +218,11 @@ MK_SUSPENDS static int on_get(struct mk_ctx *c, const struct mk_stanza *iq) {
     struct roster_answer answer = answer_to(c, iq);
     if (answer.session)
         *roster_session(c, answer.session) |= SESSION_INTERESTED;
-    if (answer.session && known_version(r, mk_attr(mk_child(iq, "query", NS_ROSTER), "ver"), &version)) {
+    if (answer.session && known_version(c, r, mk_attr(mk_child(iq, "query", NS_ROSTER), "ver"), &version)) {
         uint32_t count;
         const struct missed *missed = missed_since(c, r, version, &count);
-        if (count == 0 || count < r->listed) {
-            answer_missed(c, &answer, missed, count);
+        if (count == 0 || count < r->listed + (r->shared ? r->shared->count : 0)) {
+            answer_missed(c, r, &answer, missed, count);
             return MK_OK;
         }
     }
@@ -272,7 +283,7 @@ MK_SUSPENDS static int set_item(struct mk_ctx *c, struct contacts *r, const stru
     int rc = contacts_put(c, me->contacts, r, &k, &kept);
     if (rc != MK_OK)
         return rc;
-    roster_push(c, r, kept);
+    roster_push(c, r, kept->item.jid);
     roster_reply(c, answer, mk_reply(c, answer->iq));
     return MK_OK;
 }
@@ -293,6 +304,9 @@ MK_SUSPENDS static int on_set(struct mk_ctx *c, const struct mk_stanza *iq) {
     rc = roster_open(c, &r);
     if (rc != MK_OK)
         return rc;
+    const struct contact *own = contacts_find(r, contact);
+    if (shared_is_listed(shared_find(r->shared, contact)) && !(own && own->listed))
+        return mk_refuse(c, iq, "not-allowed", "The contact is of a shared group.");
     struct roster_answer answer = answer_to(c, iq);
     if (sub && strcmp(sub, "remove") == 0)
         return roster_remove(c, r, contact, &answer);
@@ -306,8 +320,7 @@ MK_SUSPENDS static int op_items(struct mk_ctx *c, const struct mk_roster_item *c
     int rc = roster_open(c, &r);
     if (rc != MK_OK)
         return rc;
-    *items = r->items;
-    *count = r->count;
+    view_all(r, items, count);
     return MK_OK;
 }
 
@@ -316,11 +329,42 @@ MK_SUSPENDS static int op_find(struct mk_ctx *c, const struct mk_jid *contact, c
     int rc = roster_open(c, &r);
     if (rc != MK_OK)
         return rc;
-    const struct contact *k = contacts_find(r, contact);
+    const struct mk_roster_item *k = view_find(r, contact);
     if (!k)
         return MK_E_NOTFOUND;
-    *item = &k->item;
+    *item = k;
     return MK_OK;
+}
+
+/* Contact JID was given as BEFORE and is as NOW, either may be NULL. */
+MK_SUSPENDS static void given_changed(struct mk_ctx *c, const struct contacts *r, const struct mk_roster_item *before,
+                                      const struct mk_roster_item *now) {
+    const struct mk_jid *jid = now ? now->jid : before->jid;
+    const struct contact *own = contacts_find(r, jid);
+    uint32_t mine = own ? own->item.state : 0;
+    struct mk_ev_contact ev = { jid, mine | (before ? before->state : 0), mine | (now ? now->state : 0) };
+    if (items_equal(before, now))
+        return;
+    if (shared_is_listed(before) || shared_is_listed(now) || (own && own->listed))
+        roster_push(c, r, jid);
+    if (ev.before != ev.after)
+        mk_run_contact_changed(c, &ev);
+}
+
+enum mk_flow roster_on_told(struct mk_ctx *c, struct mk_ev_told *ev) {
+    const struct roster *me = mk_inst(c);
+    struct contacts *r = *(struct contacts **)mk_self_slot(c, SLOT_ACCOUNT);
+    if (!r || strcmp(ev->what, MK_SHARED_ROSTER_CHANGED) != 0)
+        return MK_NEXT;
+    struct shared *before = r->shared, *now = shared_read(c, &me->shared);
+    r->shared = now;
+    for (uint32_t i = 0; before && i < before->count; i++)
+        if (!shared_find(now, before->items[i].jid))
+            given_changed(c, r, &before->items[i], NULL);
+    for (uint32_t i = 0; now && i < now->count; i++)
+        given_changed(c, r, shared_find(before, now->items[i].jid), &now->items[i]);
+    shared_free(before);
+    return MK_NEXT;
 }
 
 /* The contacts are told, so that they do not keep a subscription to nobody (XEP-0077, 3.2). */
@@ -351,9 +395,14 @@ static const struct mk_opt_decl options[] = {
                "Removed contacts remembered, so that a client that was away is told of changes only. "
                "A client that missed more gets the whole roster."),
 };
-static const struct mk_roster_ops ops = { .size = sizeof ops, .items = op_items, .find = op_find };
+static const struct mk_roster_ops ops = {
+    .size = sizeof ops, .items = op_items, .find = op_find, .befriend = roster_befriend
+};
 static const struct mk_provide_decl provides[] = {
     MK_PROVIDE(mk_roster, 1, 0, &ops, "The contacts of the account whose turn it is."),
+};
+static const struct mk_need_decl needs[] = {
+    { "mk_shared_roster", 1, 0, offsetof(struct roster, shared), MK_NEED_MANY, NULL },
 };
 static const struct mk_coll_decl collections[] = {
     MK_COLLECTION(struct roster, contacts, "roster", 1, 0, 0, contact_cols, MK_NO_INDEX, "Contacts of each account."),
@@ -382,6 +431,7 @@ static const struct mk_hook_decl hooks[] = {
     MK_ON(user_receive_subscription, MK_ORDER_ROSTER, MK_SERIAL, roster_on_receive),
     MK_ON(user_send_presence, MK_ORDER_AVAILABLE, MK_SERIAL, roster_on_available),
     MK_ON(account_removed, 50, MK_SERIAL, on_account_removed),
+    MK_ON(account_told, 50, MK_SERIAL, roster_on_told),
     MK_ON(session_saved, MK_ORDER_SESSION, MK_INLINE, on_saved),
     MK_ON(session_restored, MK_ORDER_SESSION, MK_INLINE, on_restored),
 };
@@ -398,7 +448,7 @@ static const struct mk_xep_decl xeps[] = {
 };
 
 MK_PLUGIN(roster, .version = "1.0", .summary = "Contacts and presence subscriptions (RFC 6121)",
-          .inst_size = sizeof(struct roster), .options = MK_TABLE(options), .provides = MK_TABLE(provides),
-          .collections = MK_TABLE(collections), .iqs = MK_TABLE(iqs), .hooks = MK_TABLE(hooks),
-          .slots = MK_TABLE(slots), .features = MK_TABLE(features), .commands = MK_TABLE(roster_commands),
-          .xeps = MK_TABLE(xeps));
+          .inst_size = sizeof(struct roster), .options = MK_TABLE(options), .needs = MK_TABLE(needs),
+          .provides = MK_TABLE(provides), .collections = MK_TABLE(collections), .iqs = MK_TABLE(iqs),
+          .hooks = MK_TABLE(hooks), .slots = MK_TABLE(slots), .features = MK_TABLE(features),
+          .commands = MK_TABLE(roster_commands), .xeps = MK_TABLE(xeps));

@@ -10,6 +10,7 @@
 struct roster {
     int64_t max_items, max_name, max_groups, max_pending, max_removed;
     const struct mk_coll *contacts;
+    struct mk_svcs shared; /* who gives contacts: mk_shared_roster */
 };
 
 /* Bits of the byte that each session has. */
@@ -24,9 +25,8 @@ void roster_forget(struct mk_ctx *c);
 
 uint8_t *roster_session(struct mk_ctx *c, struct mk_session *s);
 
-/* Tells the interested sessions of a contact that changed, or was removed. */
-void roster_push(struct mk_ctx *c, const struct contacts *r, const struct contact *k);
-void roster_push_removed(struct mk_ctx *c, const struct contacts *r, const struct mk_jid *jid);
+/* Tells the interested sessions what the roster shows now of the contact JID: that it changed, or is not there any more. */
+void roster_push(struct mk_ctx *c, const struct contacts *r, const struct mk_jid *jid);
 
 /*
  * Removes a listed contact: from the store, from the clients' rosters, and what subscriptions there were.  CONTACT must
@@ -44,12 +44,16 @@ void roster_reply(struct mk_ctx *c, const struct roster_answer *answer, struct m
 void roster_cancel(struct mk_ctx *c, const struct mk_jid *contact, uint32_t state);
 /* A presence stanza of TYPE from the account to CONTACT. */
 void roster_tell(struct mk_ctx *c, enum mk_type type, const struct mk_jid *contact);
-/* Runs contact_changed if the state did. */
+/* Runs contact_changed if the state did, with what the account is given. */
 MK_SUSPENDS void roster_changed(struct mk_ctx *c, const struct mk_jid *contact, uint32_t before, uint32_t after);
+
+/* What the account is given has changed, perhaps. */
+MK_SUSPENDS enum mk_flow roster_on_told(struct mk_ctx *c, struct mk_ev_told *ev);
 
 /* subscribe.c: user_send_subscription, user_receive_subscription, and user_send_presence once a session is available */
 MK_SUSPENDS enum mk_flow roster_on_send(struct mk_ctx *c, struct mk_ev_stanza *ev);
 MK_SUSPENDS enum mk_flow roster_on_receive(struct mk_ctx *c, struct mk_ev_stanza *ev);
+MK_SUSPENDS int roster_befriend(struct mk_ctx *c, const struct mk_jid *contact);
 MK_SUSPENDS enum mk_flow roster_on_available(struct mk_ctx *c, struct mk_ev_stanza *ev);
 
 /* commands.c */

@@ -34,6 +34,17 @@ static bool lists(enum mk_type type) {
     return type == MK_TYPE_SUBSCRIBE || type == MK_TYPE_SUBSCRIBED;
 }
 
+/* The direction of a subscription that a stanza of this type, sent to a contact, is about. */
+static uint32_t out_bit(enum mk_type type) {
+    return type == MK_TYPE_SUBSCRIBE || type == MK_TYPE_UNSUBSCRIBE ? MK_SUB_TO : MK_SUB_FROM;
+}
+
+/* Whether the account is given this subscription, whatever it does by itself. */
+static bool is_given(const struct contacts *r, const struct mk_jid *contact, uint32_t bit) {
+    const struct mk_roster_item *given = shared_find(r->shared, contact);
+    return given && given->state & bit;
+}
+
 enum mk_flow roster_on_send(struct mk_ctx *c, struct mk_ev_stanza *ev) {
     const struct roster *me = mk_inst(c);
     enum mk_type type = mk_stanza_type(ev->stanza);
@@ -46,6 +57,8 @@ enum mk_flow roster_on_send(struct mk_ctx *c, struct mk_ev_stanza *ev) {
     if (roster_open(c, &r) != MK_OK)
         return refuse(c, ev->stanza, "internal-server-error", NULL);
     const struct contact *old = contacts_find(r, contact), *kept = NULL;
+    if (is_given(r, contact, out_bit(type)))
+        return MK_STOP; /* it is not the user's to begin or to end */
     struct contact k = old ? *old : (struct contact){ .item.jid = contact };
     uint32_t before = k.item.state;
     struct transition t = subscription_out(type, before);
@@ -62,9 +75,22 @@ enum mk_flow roster_on_send(struct mk_ctx *c, struct mk_ev_stanza *ev) {
     if (t.pass)
         route_from_bare(c, ev->stanza, contact);
     if (kept && kept->listed)
-        roster_push(c, r, kept);
+        roster_push(c, r, contact);
     roster_changed(c, contact, before, t.state);
     return MK_STOP;
+}
+
+MK_SUSPENDS static int send_as_user(struct mk_ctx *c, enum mk_type type, const struct mk_jid *contact) {
+    struct mk_ev_stanza ev = { .to = contact };
+    int rc = mk_seal(mk_new(c, MK_PRESENCE, type, contact), &ev.stanza);
+    if (rc == MK_OK)
+        roster_on_send(c, &ev);
+    return rc;
+}
+
+int roster_befriend(struct mk_ctx *c, const struct mk_jid *contact) {
+    int rc = send_as_user(c, MK_TYPE_SUBSCRIBED, mk_jid_to_bare(c, contact));
+    return rc == MK_OK ? send_as_user(c, MK_TYPE_SUBSCRIBE, mk_jid_to_bare(c, contact)) : rc;
 }
 
 /* ---- in ---------------------------------------------------------------------------------------------------------- */
@@ -118,6 +144,10 @@ enum mk_flow roster_on_receive(struct mk_ctx *c, struct mk_ev_stanza *ev) {
         return MK_STOP;
     if (roster_open(c, &r) != MK_OK)
         return refuse(c, ev->stanza, "internal-server-error", NULL);
+    if (is_given(r, contact, out_bit(type) == MK_SUB_TO ? MK_SUB_FROM : MK_SUB_TO)) {
+        reply(c, type == MK_TYPE_SUBSCRIBE ? MK_TYPE_SUBSCRIBED : MK_TYPE_NONE, contact);
+        return MK_STOP;
+    }
     const struct contact *old = contacts_find(r, contact), *kept = NULL;
     uint32_t before = old ? old->item.state : 0;
     struct transition t = subscription_in(type, before);
@@ -134,7 +164,7 @@ enum mk_flow roster_on_receive(struct mk_ctx *c, struct mk_ev_stanza *ev) {
     if (t.pass)
         deliver(c, type, ev);
     if (is_shown(kept, before, t.state))
-        roster_push(c, r, kept);
+        roster_push(c, r, contact);
     reply(c, t.reply, contact);
     /* Who asks for what he has got has lost it: he is shown the presence again. */
     roster_changed(c, contact, t.reply == MK_TYPE_SUBSCRIBED ? before & ~(uint32_t)MK_SUB_FROM : before, t.state);

@@ -84,6 +84,10 @@ MK_EXPORT const char *mk_result_more_value(const struct mk_result *r);
 struct mk_stanza;
 MK_EXPORT void mk_send_online(struct mk_ctx *c, const struct mk_stanza *s);
 
+/* Runs hook account_told in the turn of every account of the turn's host that is in memory, on all workers.  Does not
+ * wait.  WHAT is the event's, copied. */
+MK_EXPORT void mk_tell_accounts(struct mk_ctx *c, const char *what);
+
 MK_END_DECLS
 
 #endif

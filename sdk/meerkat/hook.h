@@ -93,6 +93,27 @@ struct mk_ev_vcard {
     const struct mk_elem *vcard;
 };
 
+/* Somebody has proved to be ACCOUNT, a bare JID, with MECHANISM, from ADDRESS ("203.0.113.7", "" if not known). */
+struct mk_ev_login {
+    const struct mk_jid *account;
+    const char *mechanism, *address;
+    const char *condition; /* set by who stops: of RFC 6120, 6.5, "account-disabled" say; static */
+    const char *text;      /* set by who stops, for people: lent for the turn, or NULL */
+};
+
+/* A page of accounts of the turn's host that are listed: COUNT local parts, sorted by octets.  STATES[i] is NULL until a
+ * handler sets it to one word, lent for the turn. */
+struct mk_ev_accounts {
+    const char *const *names;
+    const char **states;
+    uint32_t count, zero;
+};
+
+/* WHAT concerns all accounts of the host has changed; a plugin's name begins it. */
+struct mk_ev_told {
+    const char *what;
+};
+
 /*
  * What a plugin stops of the presence that leaves has changed, for SESSION.  WAS_STOPPED says what was stopped before:
  * whether presence of SESSION to JID was; what is stopped now user_notify_presence tells.
@@ -176,7 +197,15 @@ struct mk_ev_presence_filter {
     X(vcard_changed, struct mk_ev_vcard)                                                                               \
     /* Any entity.  A message, not an error, for an account or a domain that does not exist.  Handlers are INLINE.     \
      * Stop: it is dealt with.  Else its sender gets service-unavailable or remote-server-not-found. */                \
-    X(message_undeliverable, struct mk_ev_stanza)
+    X(message_undeliverable, struct mk_ev_stanza)                                                                      \
+    /* Host, in the turn of a stream that is logging in: it has proved who it is and was not told so yet.  Stop: the     \
+     * login fails with ev->condition, which does not count as a wrong password. */                                    \
+    X(login, struct mk_ev_login)                                                                                       \
+    /* Host.  Accounts are listed by an operator: who knows of one that it is not as the others says so.  Stop is        \
+     * ignored. */                                                                                                     \
+    X(accounts_listed, struct mk_ev_accounts)                                                                          \
+    /* Account, in memory.  A plugin called mk_tell_accounts().  Stop is ignored. */                                   \
+    X(account_told, struct mk_ev_told)
 /* clang-format on */
 
 #define X(name, payload) typedef enum mk_flow mk_on_##name(struct mk_ctx *, payload *);

@@ -35,6 +35,8 @@ struct mk_roster_ops {
     int (*items)(struct mk_ctx *c, const struct mk_roster_item *const **items, uint32_t *count);
     /* One contact by bare JID; MK_E_NOTFOUND.  May suspend. */
     int (*find)(struct mk_ctx *c, const struct mk_jid *contact, const struct mk_roster_item **item);
+    /* As if the user had approved the subscription of CONTACT, asked for or not, and asked for one in return.  Suspends. */
+    int (*befriend)(struct mk_ctx *c, const struct mk_jid *contact);
 };
 struct mk_roster {
     struct mk_svc svc;
@@ -42,6 +44,7 @@ struct mk_roster {
 
 MK_CALL2(mk_roster, items, int, MK_E_UNSUPPORTED, const struct mk_roster_item *const **, items, uint32_t *, count)
 MK_CALL2(mk_roster, find, int, MK_E_UNSUPPORTED, const struct mk_jid *, contact, const struct mk_roster_item **, item)
+MK_CALL1(mk_roster, befriend, int, MK_E_UNSUPPORTED, const struct mk_jid *, contact)
 
 MK_END_DECLS
 

@@ -109,6 +109,14 @@ MK_EXPORT const char *mk_stream_lang(const struct mk_stream *st); /* xml:lang of
 MK_EXPORT const struct mk_agent *
 mk_stream_agent(const struct mk_stream *st); /* as that of a session; NULL until then */
 
+/*
+ * A text that plugins leave on a stream until it is bound, under a name that begins with theirs: "register.challenge".
+ * It survives the start of TLS and goes with the stream.  Lent until it is set anew; NULL if there is none.  A VALUE of
+ * NULL takes it away; on a stream that is bound nothing happens.  In the turn of the stream.
+ */
+MK_EXPORT const char *mk_stream_note(const struct mk_stream *st, const char *name);
+MK_EXPORT void mk_stream_set_note(struct mk_stream *st, const char *name, const char *value);
+
 /* Milliseconds since anything came from the client: a stanza, a nonza, a piece of one, white space. */
 MK_EXPORT int64_t mk_stream_idle_ms(const struct mk_stream *st);
 

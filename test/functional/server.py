@@ -336,6 +336,14 @@ class Server:
                 raise ServerFailure(f"the log does not say \"{words}\" {count} times:\n{self.tail()}")
             time.sleep(0.02)
 
+    def wait_until(self, what, met):
+        """Until MET() is true; WHAT says in words what that means."""
+        deadline = time.monotonic() + START_TIMEOUT
+        while not met():
+            if not self.alive() or time.monotonic() > deadline:
+                raise ServerFailure(f"after {START_TIMEOUT} s still not: {what}\n{self.tail()}")
+            time.sleep(0.02)
+
     def tail(self, lines=40):
         return "\n".join("  | " + line for line in self.log().splitlines()[-lines:])
 

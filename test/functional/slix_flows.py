@@ -3,7 +3,7 @@
 say."""
 from slixmpp.plugins.xep_0048.stanza import Bookmarks
 
-PLUGINS = ("xep_0012", "xep_0048", "xep_0049", "xep_0054", "xep_0055", "xep_0191")
+PLUGINS = ("xep_0004", "xep_0012", "xep_0048", "xep_0049", "xep_0050", "xep_0054", "xep_0055", "xep_0077", "xep_0191")
 TIMEOUT = 30
 
 
@@ -57,3 +57,26 @@ async def search(client, directory, words):
         iq["search"]["form"].add_field(var, value=value)
     answer = await iq.send(timeout=TIMEOUT)
     return [dict(item) for item in answer["search"]["form"].get_items()]
+
+
+async def run_command(client, jid, node, fields):
+    """The values of the form that an ad-hoc command answers with, and its note; FIELDS go into the form that it asks
+    for."""
+    answer = (await client["xep_0050"].send_command(jid, node, timeout=TIMEOUT))["command"]
+    if answer["status"] == "executing":
+        form = answer["form"]
+        form["type"] = "submit"
+        form["values"] = fields
+        answer = (await client["xep_0050"].send_command(jid, node, sessionid=answer["sessionid"], action="complete",
+                                                        payload=[form], timeout=TIMEOUT))["command"]
+    notes = [note[1] for note in answer["notes"]]
+    values = answer["form"].get_values() if answer.get_plugin("form", check=True) else {}
+    return {"status": answer["status"], "notes": notes, "values": values}
+
+
+async def change_password(client, password):
+    await client["xep_0077"].change_password(password, timeout=TIMEOUT)
+
+
+async def cancel_registration(client):
+    await client["xep_0077"].cancel_registration(timeout=TIMEOUT)

@@ -68,7 +68,7 @@ def test_users_list(server):
         s.control("users.add", account=f"other@{OTHER}", password="x")
         assert [r["account"] for r in s.ctl_json("users", "list", f"host={DOMAIN}")] == names
         assert [r["account"] for r in s.ctl_json("users", "list", f"host={DOMAIN}", "limit=3", "after=user009")] == names[10:13]
-        assert s.ctl("users", "list", f"host={OTHER}").split() == [f"other@{OTHER}"]
+        assert s.ctl_json("users", "list", f"host={OTHER}") == [{"account": f"other@{OTHER}", "state": "enabled"}]
         refused(s, "users", "list", say="host=")
 
 

@@ -8,7 +8,6 @@ import glob
 import os
 import random
 import shutil
-import time
 
 from element import text
 from server import DOMAIN, Server
@@ -57,13 +56,6 @@ class Outage(Server):
 
     def status(self):
         return self.control("storage.status")[0]
-
-    def wait_until(self, what, met):
-        deadline = time.monotonic() + 30
-        while not met():
-            if time.monotonic() > deadline:
-                raise AssertionError(f"after 30 s still not: {what}\n{self.tail()}")
-            time.sleep(0.02)
 
 
 def talker(server, name="alice"):

@@ -13,12 +13,14 @@ from element import NS
 from mam import MAM
 from server import DOMAIN, ROOT, Server
 from test_clients import first_login
+from test_register import register, stranger
 from test_smart_markers import mark
 from test_vcard import PNG, photo, vcard
 
 SERVER = False
 COST = 2
-PLUGINS = ("blocking", "last", "privacy", "private", "reports", "smart_markers", "vcard", "vcard4")
+PLUGINS = ("accounts", "blocking", "invites", "last", "privacy", "private", "reports", "shared_roster", "smart_markers",
+           "vcard", "vcard4")
 FAR = "far@elsewhere.example"
 
 # Collections that are kept by account and need no data here, and why.
@@ -81,6 +83,10 @@ def fill(s, user, peer):
     peer.message(c.jid, "not acknowledged")
     c.take("message", body="not acknowledged")
     c.drop()
+    s.ctl("users", "role", c.bare, "operator")
+    s.control("invites.create", host=DOMAIN, inviter=c.bare)
+    s.control("groups.set", id="group", host=DOMAIN)
+    s.control("groups.add", id="group", host=DOMAIN, account=c.bare)
 
 
 def left_of(s, user):
@@ -91,6 +97,7 @@ def left_of(s, user):
 def test_nothing_is_left():
     config = {"plugins": {name: {} for name in PLUGINS}}
     config["plugins"]["stream_mgmt"] = {"spool_after": "100ms"}
+    config["plugins"]["register"] = {"open": True, "approval": True}
     with Server(config, sqlite=True) as s:
         s.ctl("motd", "set", f"host={DOMAIN}", "body=news of the day")
         s.ctl("welcome", "set", f"host={DOMAIN}", "body=welcome")
@@ -98,11 +105,13 @@ def test_nothing_is_left():
         for body in ("welcome", "news of the day"):
             peer.take("message", body=body)
         fill(s, user, peer)
+        assert register(stranger(s), "zaphod-waiting").get("type") == "result"
         filled = left_of(s, "zaphod")
         missing = by_account() - filled - set(EXEMPT)
+        assert {"invites", "shared_group_member"} <= filled, "kept by host, and yet of the account"
         assert not missing, f"the account has no data in {sorted(missing)}: give it some, so that it can be missed"
         s.start()
-        for account in (peer.user, user, newcomer):
+        for account in (peer.user, user, newcomer, "zaphod-waiting"):
             s.control("users.del", account=f"{account}@{DOMAIN}")
         left = left_of(s, "zaphod")
         assert not left, f"what is left of the account is in {sorted(left)}"
