@@ -161,16 +161,25 @@ void conn_resume(struct conn *c) {
     conn_schedule(c);
 }
 
-void conn_start_tls(struct conn *c, bool direct) {
+void conn_start_tls_as(struct conn *c, const struct tls_start *how) {
     if (c->tls || (c->flags & (CONN_CLOSING | CONN_DEAD)))
         return;
     c->tls = xcalloc(1, sizeof *c->tls);
-    c->tls->direct = direct;
+    c->tls->role = (uint8_t)how->role;
+    c->tls->direct = how->direct;
+    c->tls->name = how->name ? xstrdup(how->name) : NULL;
+    c->tls->cert = how->cert;
+    if (how->cert)
+        tls_cert_hold(how->cert);
     c->tls->plain = c->out_len;
     c->flags |= CONN_HANDSHAKE;
     conn_drop_input(c);
-    if (c->flags & CONN_READABLE)
+    if ((c->flags & CONN_READABLE) || how->role == TLS_CONNECT)
         conn_schedule(c);
+}
+
+void conn_start_tls(struct conn *c, bool direct) {
+    conn_start_tls_as(c, &(struct tls_start){ .role = TLS_SERVE, .direct = direct });
 }
 
 void conn_took(struct conn *c, size_t len) {

@@ -89,6 +89,21 @@ void conn_free_now(struct conn *c); /* resources at once, the struct is the call
 /* Server side of TLS from here on; what was written before still goes out in the clear.  Kept input is dropped: what a
  * client sends before the handshake is an injection. */
 void conn_start_tls(struct conn *c, bool direct);
+
+/* What we are in a handshake. */
+enum tls_role {
+    TLS_SERVE,      /* a client's server */
+    TLS_SERVE_PEER, /* another server's: it may show a certificate, ALPN is xmpp-server */
+    TLS_CONNECT     /* the one that connected to another server */
+};
+struct tls_start {
+    enum tls_role role;
+    bool direct;
+    /* Of TLS_CONNECT: the domain we want to reach, for SNI, as A-labels; and what we show if asked, NULL: nothing. */
+    const char *name;
+    struct tls_cert *cert;
+};
+void conn_start_tls_as(struct conn *c, const struct tls_start *how);
 bool conn_is_secure(const struct conn *c);
 /*
  * Takes the connection off its worker, and puts it on another (in that worker's thread); kept input and queued output
@@ -108,6 +123,28 @@ bool conn_channel_binding(const struct conn *c, enum cb_type type, uint8_t out[6
 /* These two live until the thread's next call. */
 const char *conn_tls_name(const struct conn *c); /* "TLS1.3 AES-256-GCM", NULL if plain */
 const char *conn_sni(const struct conn *c);      /* name the client asked for, lower case, NULL if none */
+
+/* What the other server showed, checked once after the handshake.  OWNED by who asked. */
+struct tls_peer {
+    bool shown;       /* a certificate at all */
+    bool trusted;     /* dates, purpose and signatures up to an authority that we trust */
+    uint8_t spki[32]; /* SHA-256 of its public key */
+    const char *why;  /* not trusted: a reason for the log; static */
+    bool dane, named; /* DNS says what it must be; and that is what it is */
+    void *leaf;       /* gnutls_x509_crt_t, for its names */
+};
+struct dns_answer;
+/* TLSA: what DNS says of it (RFC 7673), NULL if nothing; then for DOMAIN at TARGET. */
+struct tls_peer *conn_peer(const struct conn *c, const struct dns_answer *tlsa, const char *domain, const char *target);
+void tls_peer_free(struct tls_peer *p); /* may be NULL */
+/* Whether one of its names (RFC 6125: DNS with wildcard, SRV-ID _xmpp-server, XmppAddr) is DOMAIN, in U-labels. */
+bool tls_peer_is(const struct tls_peer *p, const char *domain);
+/* DOMAIN as DNS writes it, malloc'd; NULL if that can't be. */
+char *tls_ascii(const char *domain);
+/* The authorities we trust in other servers: PEM in FILE, NULL those of the system.  In the main thread.  0, or -1
+ * and WHY says: those of before stay. */
+int tls_trust_setup(const char *file, char *why, size_t why_size);
+void tls_trust_teardown(void);
 
 /* A certificate with its key.  Counted: a reload makes a new one and old sessions keep theirs. */
 struct tls_cert *tls_cert_load(const char *cert_file, const char *key_file, char *why,

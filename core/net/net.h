@@ -47,6 +47,8 @@ struct tls {
     uint32_t plain; /* bytes at the head of the output queue from before TLS */
     int error;      /* errno of the socket under GnuTLS */
     uint8_t reads;  /* of the socket in this round */
+    uint8_t role;   /* enum tls_role */
+    char *name;     /* TLS_CONNECT: the server's, as DNS writes it; OWNED */
     bool direct, unsent, renegotiated;
     bool dry, ended; /* the last pull had nothing to give; the socket has had its EOF */
 };

@@ -45,11 +45,8 @@ static const char *read_sni(gnutls_session_t session) {
     return *name ? name : NULL;
 }
 
-static int retrieve(gnutls_session_t session, const struct gnutls_cert_retr_st *info, gnutls_pcert_st **certs,
-                    unsigned *count, gnutls_ocsp_data_st **ocsp, unsigned *ocsp_count, gnutls_privkey_t *key,
-                    unsigned *flags) {
-    (void)info;
-    struct conn *c = gnutls_session_get_ptr(session);
+/* By the name that the client asked for. */
+static void choose_cert(struct conn *c, gnutls_session_t session) {
     const char *name = read_sni(session);
     struct tls_cert *cert = name ? find_cert(name, strlen(name)) : NULL;
     if (!cert)
@@ -58,6 +55,16 @@ static int retrieve(gnutls_session_t session, const struct gnutls_cert_retr_st *
         tls_cert_hold(cert);
     tls_cert_release(c->tls->cert);
     c->tls->cert = cert;
+}
+
+static int retrieve(gnutls_session_t session, const struct gnutls_cert_retr_st *info, gnutls_pcert_st **certs,
+                    unsigned *count, gnutls_ocsp_data_st **ocsp, unsigned *ocsp_count, gnutls_privkey_t *key,
+                    unsigned *flags) {
+    (void)info;
+    struct conn *c = gnutls_session_get_ptr(session);
+    if (c->tls->role != TLS_CONNECT)
+        choose_cert(c, session);
+    struct tls_cert *cert = c->tls->cert;
     *certs = cert ? cert->chain : NULL;
     *count = cert ? cert->chain_len : 0;
     *key = cert ? cert->key : NULL;
@@ -172,10 +179,24 @@ static void park(struct tls *t) {
     free(old);
 }
 
+/* What differs by role.  Sessions of servers are not resumed: each shows its certificate anew. */
+static bool set_role(const struct tls *t, gnutls_session_t s) {
+    static const gnutls_datum_t client = { (unsigned char *)"xmpp-client", 11 },
+                                server = { (unsigned char *)"xmpp-server", 11 };
+    const gnutls_datum_t *alpn = t->role == TLS_SERVE ? &client : &server;
+    unsigned mandatory = t->role == TLS_CONNECT ? 0 : GNUTLS_ALPN_MANDATORY;
+    if (t->direct && gnutls_alpn_set_protocols(s, alpn, 1, mandatory) != 0)
+        return false;
+    if (t->role == TLS_CONNECT)
+        return gnutls_server_name_set(s, GNUTLS_NAME_DNS, t->name, strlen(t->name)) == 0;
+    gnutls_certificate_server_set_request(s, t->role == TLS_SERVE ? GNUTLS_CERT_IGNORE : GNUTLS_CERT_REQUEST);
+    return t->role == TLS_SERVE_PEER || gnutls_session_ticket_enable_server(s, &ticket_key) == 0;
+}
+
 static bool open_session(struct conn *c) {
-    static const gnutls_datum_t alpn = { (unsigned char *)"xmpp-client", 11 };
     gnutls_session_t s;
-    if (!credentials || gnutls_init(&s, GNUTLS_SERVER | GNUTLS_NONBLOCK) != 0)
+    unsigned end = c->tls->role == TLS_CONNECT ? GNUTLS_CLIENT | GNUTLS_NO_TICKETS : GNUTLS_SERVER;
+    if (!credentials || gnutls_init(&s, end | GNUTLS_NONBLOCK) != 0)
         return false;
     c->tls->session = s;
     gnutls_session_set_ptr(s, c);
@@ -183,11 +204,8 @@ static bool open_session(struct conn *c) {
     gnutls_transport_set_pull_function(s, pull);
     gnutls_transport_set_vec_push_function(s, push);
     gnutls_handshake_set_max_packet_length(s, HELLO_MAX);
-    gnutls_certificate_server_set_request(s, GNUTLS_CERT_IGNORE);
     return gnutls_priority_set(s, priorities) == 0 &&
-           gnutls_credentials_set(s, GNUTLS_CRD_CERTIFICATE, credentials) == 0 &&
-           gnutls_session_ticket_enable_server(s, &ticket_key) == 0 &&
-           (!c->tls->direct || gnutls_alpn_set_protocols(s, &alpn, 1, GNUTLS_ALPN_MANDATORY) == 0);
+           gnutls_credentials_set(s, GNUTLS_CRD_CERTIFICATE, credentials) == 0 && set_role(c->tls, s);
 }
 
 static void fail(struct conn *c, int rc) {
@@ -338,6 +356,7 @@ void tls_free(struct conn *c) {
     if (t->session)
         gnutls_deinit(t->session);
     tls_cert_release(t->cert);
+    free(t->name);
     free(t->kept);
     free(t);
     c->tls = NULL;
