@@ -7,6 +7,7 @@
 #include "util/log.h"
 #include "util/mem.h"
 #include "xml/out.h"
+#include "xml/wire.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -305,26 +306,10 @@ static void owe(struct mk_stream *st, struct mk_receipt *r) {
     st->unpaid[st->unpaid_count++] = r;
 }
 
-/* Most bytes of the stanza for TO. */
-static size_t room_for(const struct mk_stanza *s, const struct mk_jid *to) {
-    return 16 + 6u * to->text_len + 1 + s->wire_len - s->wire_rest;
-}
-
-/* "<name to='OTHER'" and the rest of the wire form.  Returns how long it is. */
-static size_t write_for(char *out, const struct mk_stanza *s, const struct mk_jid *to) {
-    static const char *const names[] = { "", "<message to='", "<presence to='", "<iq to='" };
-    size_t rest = s->wire_len - s->wire_rest;
-    char *at = stpcpy(out, names[s->kind]);
-    at = xml_escape(at, to->text, to->text_len);
-    *at++ = '\'';
-    memcpy(at, s->wire + s->wire_rest, rest);
-    return (size_t)(at - out) + rest;
-}
-
 static void hold(struct mk_stream *st, const struct mk_stanza *s, const struct mk_jid *to) {
-    char *text = to ? xmalloc(room_for(s, to)) : NULL;
+    char *text = to ? xmalloc(wire_room_to(s, to)) : NULL;
     if (to)
-        stream_write(st, text, write_for(text, s, to));
+        stream_write(st, text, wire_write_to(text, s, to));
     else
         stream_write(st, s->wire, s->wire_len);
     free(text);
@@ -338,7 +323,7 @@ void stream_write_stanza(struct mk_stream *st, const struct mk_stanza *s, const 
     if (st->state == STREAM_WELCOME)
         hold(st, s, to);
     else if (to)
-        conn_wrote(&st->conn, write_for(conn_room(&st->conn, room_for(s, to)), s, to));
+        conn_wrote(&st->conn, wire_write_to(conn_room(&st->conn, wire_room_to(s, to)), s, to));
     else
         conn_write(&st->conn, s->wire, s->wire_len);
     struct mk_receipt *r = s->kind == MK_MESSAGE ? mk_receipt_hold(s) : NULL;

@@ -209,8 +209,8 @@ static void name_element(struct context *x, struct mk_elem *e, const xmlChar *na
     if (depth_of(x) == 1) {
         x->facts.is_content = uri && xmlStrEqual(uri, x->content_uri);
         x->facts.has_prefix = prefix != NULL;
-        inherits |= x->facts.is_content;
     }
+    inherits |= uri && xmlStrEqual(uri, x->content_uri); /* it says what it has anyhow */
     e->ns = inherits ? xml_profile_ns(XML_CLIENT) : uri ? known(x, uri) : "";
     if (prefix) {
         x->prefixed_open++;

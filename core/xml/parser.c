@@ -136,9 +136,15 @@ static struct mk_stanza *parse_in(struct context *x, enum xml_profile profile, c
     return s;
 }
 
+/* Some elements say the namespace of their stream, which is another on the streams of clients. */
+static bool says_profile(const struct mk_stanza *s) {
+    const char *ns = xml_profile_ns(s->ns_profile);
+    return s->ns_profile != XML_CLIENT && memmem(s->wire, s->wire_len, ns, strlen(ns));
+}
+
 /* It can't leave on another stream as it is. */
 static bool is_foreign(const struct mk_stanza *s, const struct root_facts *facts) {
-    return s && s->kind != MK_NONZA && (s->root->scope == ELEM_BOUND || facts->has_prefix);
+    return s && s->kind != MK_NONZA && (s->root->scope == ELEM_BOUND || facts->has_prefix || says_profile(s));
 }
 
 static struct mk_stanza *parse_plain(struct parsers *p, enum xml_profile profile, const char *data, size_t len,

@@ -179,3 +179,20 @@ void stanza_stamp(struct mk_stanza *s, const struct mk_jid *from, const struct m
     }
     lay_out(s);
 }
+
+/* ---- for another recipient ---------------------------------------------------------------------------------------- */
+
+size_t wire_room_to(const struct mk_stanza *s, const struct mk_jid *to) {
+    return 16 + 6u * to->text_len + 1 + s->wire_len - s->wire_rest;
+}
+
+/* "<name to='OTHER'" and the rest. */
+size_t wire_write_to(char *out, const struct mk_stanza *s, const struct mk_jid *to) {
+    static const char *const names[] = { "", "<message to='", "<presence to='", "<iq to='" };
+    size_t rest = s->wire_len - s->wire_rest;
+    char *at = stpcpy(out, names[s->kind]);
+    at = escape_as(at, ESCAPE_ATTR, to->text, to->text_len);
+    *at++ = '\'';
+    memcpy(at, s->wire + s->wire_rest, rest);
+    return (size_t)(at - out) + rest;
+}

@@ -24,4 +24,8 @@ bool tag_attr_is(const struct tag_attr *a, const char *name);
 size_t wire_inner(const struct mk_stanza *s);       /* bytes of the start tag of its wire form */
 uint32_t wire_tail(const char *wire, uint32_t len); /* offset of the end tag, or of "/>" */
 
+/* The wire form for another recipient: most bytes it takes; and writes it, returning how many it took. */
+size_t wire_room_to(const struct mk_stanza *s, const struct mk_jid *to);
+size_t wire_write_to(char *out, const struct mk_stanza *s, const struct mk_jid *to);
+
 #endif
