@@ -8,6 +8,7 @@
 #include "run/offload.h"
 #include "run/watchdog.h"
 #include "run/worker.h"
+#include "s2s/s2s.h"
 #include "settings.h"
 #include "util/mem.h"
 #include <errno.h>
@@ -184,6 +185,7 @@ static int worker_begin(struct worker *w) {
     metrics_worker(w, load_metric_limit());
     if (stream_worker_start(w) != 0 || net_worker_start(w) != 0 || store_worker_start(w) != 0)
         return -1;
+    s2s_worker_start(w);
     return load_worker_start(w);
 }
 
@@ -192,10 +194,12 @@ static void worker_before_wait(struct worker *w) {
     store_flush(w);
     net_flush(w);
     stream_after_flush(w);
+    s2s_after_flush(w);
 }
 
 static void worker_end(struct worker *w) {
     entities_free(w);
+    s2s_worker_stop(w);
     stream_worker_stop(w);
     net_worker_stop(w);
     store_worker_stop(w);
@@ -214,13 +218,20 @@ static void follow_snapshot(struct worker *w) {
     metrics_worker(w, load_metric_limit());
     entities_follow_hosts(w);
     stream_follow_hosts(w);
+    s2s_follow_hosts(w);
 }
 
 /* ---- reload ------------------------------------------------------------------------------------------------------------- */
 
+static void follow_policies(struct worker *w, void *arg) {
+    (void)arg;
+    s2s_follow_hosts(w);
+}
+
 static bool reload(struct buf *lines) {
     struct conf_errors e = { 0 };
     struct settings next;
+    char why[512];
     sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%llu", (unsigned long long)monotonic_us());
     struct conf_node *root = read_config(&next, &e);
     load_level(next.log.level);
@@ -228,6 +239,10 @@ static bool reload(struct buf *lines) {
     if (good) {
         hosts_started(snapshot_current());
         settings_apply(&next);
+        if (s2s_setup(&next.s2s, why, sizeof why))
+            workers_each(follow_policies, NULL);
+        else
+            buf_printf(lines, "s2s: %s; the options before stay in force\n", why);
         server.settings.stop_ms = next.stop_ms;
         log_notice("configuration reloaded");
     } else {
@@ -265,7 +280,8 @@ static bool open_listeners(struct conf_errors *e) {
     server.listeners = xcalloc(s->listener_count + 1, sizeof(struct listener *));
     for (unsigned i = 0; i < s->listener_count; i++) {
         char why[256];
-        struct listener *l = listener_open(&s->listeners[i], stream_accept, why, sizeof why);
+        bool servers = strcmp(s->listeners[i].kind, "s2s") == 0;
+        struct listener *l = listener_open(&s->listeners[i], servers ? s2s_accept : stream_accept, why, sizeof why);
         if (l)
             server.listeners[server.listener_count++] = l;
         else
@@ -305,13 +321,14 @@ static void watch_signals(void) {
 
 /* What a stop waits for: sessions that end, rows that are written. */
 struct rest {
-    atomic_uint streams, accounts;
+    atomic_uint streams, accounts, links;
     atomic_bool writes;
 };
 
 static void ask_rest(struct worker *w, void *arg) {
     struct rest *r = arg;
     atomic_fetch_add(&r->streams, stream_count(w));
+    atomic_fetch_add(&r->links, s2s_count(w));
     if (!store_idle(w))
         atomic_store(&r->writes, true);
     if (entities_busy(w))
@@ -325,16 +342,32 @@ static void end_streams(struct worker *w, void *arg) {
     entities_shutdown(w);
 }
 
-static void drain(void) {
-    uint64_t end = monotonic_us() + (uint64_t)server.settings.stop_ms * 1000;
-    workers_each(end_streams, NULL);
+static void end_links(struct worker *w, void *arg) {
+    (void)arg;
+    s2s_shutdown(w);
+}
+
+/* True once nothing is left; LINKS: of streams to servers neither. */
+static bool drained(uint64_t end, bool links) {
     while (monotonic_us() < end) {
         struct rest r = { 0 };
         workers_each(ask_rest, &r);
-        if (!atomic_load(&r.streams) && !atomic_load(&r.accounts) && !atomic_load(&r.writes))
-            return;
+        if (!atomic_load(&r.streams) && !atomic_load(&r.accounts) && !atomic_load(&r.writes) &&
+            (!links || !atomic_load(&r.links)))
+            return true;
         usleep(5000);
     }
+    return false;
+}
+
+/* Other servers hear who went before their streams end. */
+static void drain(void) {
+    uint64_t now = monotonic_us(), whole = (uint64_t)server.settings.stop_ms * 1000;
+    workers_each(end_streams, NULL);
+    bool good = drained(now + whole / 2, false);
+    workers_each(end_links, NULL);
+    if (drained(now + whole, true) && good)
+        return;
     log_warning("stopped before everything was written or said: limits.stop_timeout passed");
 }
 
@@ -342,6 +375,9 @@ static void drain(void) {
 static struct tls_cert *find_cert(const char *domain, size_t len) {
     const struct host *host = domain ? host_find(domain, len) : NULL;
     const struct snapshot *s = snapshot_current();
+    const struct domain *d = domain && !host ? domain_find(domain, len) : NULL;
+    if (d)
+        host = d->host;
     for (uint32_t i = 0; (!host || !host->cert) && s && i < s->host_count; i++)
         host = s->hosts[i];
     return host ? host->cert : NULL;
@@ -356,6 +392,8 @@ static bool start(struct conf_errors *e) {
     if (!s->workers)
         s->workers = processors();
     settings_apply(s);
+    if (!s2s_setup(&s->s2s, why, sizeof why))
+        conf_error(e, NULL, "s2s.trust: %s", why);
     if (tls_setup(s->tls_priorities, find_cert, why, sizeof why) != 0)
         conf_error(e, NULL, "tls.priorities: %s", why);
     load_setup(&(struct load_config){ .workers = (unsigned)s->workers,
@@ -440,6 +478,7 @@ static void stop(void) {
     store_clear();
     tls_teardown();
     stream_teardown();
+    s2s_teardown();
     for (unsigned i = 0; i < 3; i++)
         event_free(server.signals[i]);
     event_base_free(server.base);

@@ -44,7 +44,8 @@ static const struct mk_opt_decl top_rows[] = {
 };
 
 static const struct mk_opt_decl listener_rows[] = {
-    MK_OPT_TEXT(struct listener_config, kind, "c2s", 0, "What connects: c2s is clients."),
+    MK_OPT_TEXT(struct listener_config, kind, "c2s", 0,
+                "What connects: c2s is clients, s2s other servers, which make federation possible."),
     MK_OPT_TEXT(struct listener_config, address, "::", 0, "Address to listen on. :: is all, of both families."),
     MK_OPT_INT(struct listener_config, port, NULL, 0, 65535, MK_OPT_REQUIRED,
                "TCP port. 0 lets the system choose one."),
@@ -159,6 +160,7 @@ void settings_manual(struct buf *out) {
         conf_manual(out, &sections[i].rows);
         buf_puts(out, "\n");
     }
+    s2s_manual(out);
 }
 
 static void read_group(struct arena *arena, struct conf_node *root, unsigned section, void *into,
@@ -183,15 +185,18 @@ static void read_listeners(struct arena *arena, struct conf_node *root, struct s
         struct listener_config *l = &s->listeners[s->listener_count++];
         n->used = true;
         conf_fill(arena, "listener", n, &sections[1].rows, NULL, l, e);
-        if (l->kind && strcmp(l->kind, "c2s") != 0)
-            conf_error(e, n, "kind %s is not one of: c2s", l->kind);
+        bool servers = l->kind && strcmp(l->kind, "s2s") == 0;
+        s->s2s.enabled = s->s2s.enabled || servers;
+        if (l->kind && !servers && strcmp(l->kind, "c2s") != 0)
+            conf_error(e, n, "kind %s is not one of: c2s, s2s", l->kind);
     }
 }
 
 /* The top level is read by rows one at a time: its other members are groups of others. */
 static void read_top(struct arena *arena, struct conf_node *root, struct top *top, struct conf_errors *e) {
-    static const char *const others[] = { "listeners",  "log",     "limits",   "tls",     "control", "hosts",
-                                          "host_types", "plugins", "backends", "storage", "journal", NULL };
+    static const char *const others[] = { "listeners", "log",        "limits",  "tls",      "control",
+                                          "hosts",     "host_types", "plugins", "backends", "storage",
+                                          "journal",   "s2s",        NULL };
     conf_fill(arena, "the configuration", root, &sections[0].rows, others, top, e);
 }
 
@@ -223,6 +228,7 @@ void settings_read(struct arena *arena, struct conf_node *root, struct settings 
     struct limits limits = { 0 };
     struct tls_options tls = { 0 };
     *s = (struct settings){ 0 };
+    s2s_read(arena, root, &s->s2s, e);
     read_top(arena, root, &top, e);
     read_listeners(arena, root, s, e);
     read_group(arena, root, 2, &log, e);

@@ -6,6 +6,7 @@
 #include "admin/admin.h"
 #include "conf/conf.h"
 #include "net/listener.h"
+#include "s2s/s2s.h"
 #include "sasl/sasl.h"
 #include "store/journal.h"
 #include "store/store.h"
@@ -21,6 +22,7 @@ struct settings {
     struct log_config log;
     struct control_config control;
     struct stream_config stream;
+    struct s2s_config s2s;
     struct throttle_config throttle;
     struct store_config store;
     struct journal_config journal;

@@ -409,12 +409,12 @@ static void ctl_help(void) {
               "it for. Optional.\n");
     CHECK_CTL("t rows --help | head -1", 0, "Shows rows\n");
     CHECK_CTL("help t echo | sed -n 3p", 0, "meerkatctl t echo WHO TEXT [COUNT] [FLAG] [SECRET] [ITEMS...]\n");
-    CHECK_CTL("help | grep -c '^  '", 0, "28\n");
+    CHECK_CTL("help | grep -c '^  '", 0, "30\n");
     CHECK_CTL("help x 2>&1", 2, "meerkatctl: there is no command of this name; meerkatctl help lists them\n");
 }
 
 static void ctl_completion(void) {
-    CHECK_CTL("--complete s", 0, "schema\nservices\nsessions\nstatus\nstop\nstorage\n");
+    CHECK_CTL("--complete s", 0, "s2s\nschema\nservices\nsessions\nstatus\nstop\nstorage\n");
     CHECK_CTL("--complete sessions ''", 0, "count\nkick\nlist\n");
     CHECK_CTL("--complete t rows ''", 0, "fail\ncount=\nhost=\n");
     CHECK_CTL("--complete t rows count=1 ''", 0, "host=\n");

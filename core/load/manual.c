@@ -141,12 +141,18 @@ static void put_services(struct buf *out, const struct mk_plugin *d) {
 /* What the server does itself. */
 static const struct mk_xep_decl core_xeps[] = {
     { "0175", "1.2", "complete", "" },
-    { "0368", "1.1.0", "complete", "Of clients." },
+    { "0178", "1.2", "complete", "Of servers." },
+    { "0185", "1.0", "complete", "" },
+    { "0198", "1.6.3", "complete", "Of servers." },
+    { "0220", "1.1.1", "complete", "" },
+    { "0288", "1.0.1", "complete", "" },
+    { "0344", "0.4", "partial", "A certificate spares the question; without DNSSEC." },
+    { "0368", "1.1.0", "complete", "" },
     { "0386", "1.1.0", "complete", "" },
     { "0388", "1.0.4", "partial", "Without tasks." },
     { "0440", "1.0.0", "complete", "" },
     { "0474", "0.5.0", "complete", "" },
-    { "0478", "0.2.0", "complete", "Of clients." },
+    { "0478", "0.2.0", "complete", "" },
     { "0515", "0.1.0", "complete", "" },
 };
 

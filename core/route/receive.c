@@ -130,12 +130,23 @@ static bool is_subscription(const struct mk_stanza *s) {
     return t >= MK_TYPE_SUBSCRIBE && t <= MK_TYPE_PROBE;
 }
 
+/* RFC 6121, 4.3.2: the answer of those who are not subscribed to, so that it does not tell who exists. */
+static void answer_probe(struct mk_ctx *c, const struct account *a, const struct mk_stanza *s) {
+    struct mk_out *o = mk_new(c, MK_PRESENCE, MK_TYPE_UNSUBSCRIBED, mk_jid_to_bare(c, mk_stanza_from(s)));
+    mk_from(o, a->entity.jid);
+    if (mk_send(o) != 0)
+        mk_log(c, MK_DEBUG, "a probe could not be answered");
+}
+
 MK_SUSPENDS static void receive_presence(struct mk_ctx *c, struct account *a, const struct mk_stanza *s,
                                          const struct mk_jid *to) {
     struct targets t = { .count = 0 };
     if (is_subscription(s)) {
         struct mk_ev_stanza ev = { .stanza = s, .to = to };
-        if (!a->session_count && account_check(c, a) != 0)
+        int rc = a->session_count ? 0 : account_check(c, a);
+        if (rc == MK_E_NOTFOUND && mk_stanza_type(s) == MK_TYPE_PROBE)
+            answer_probe(c, a, s);
+        if (rc != 0)
             return;
         account_load(c, a);
         chain_run(c, MK_HOOK_user_receive_subscription, &ev);

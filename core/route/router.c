@@ -4,6 +4,7 @@
 #include "route/receipt.h"
 #include "route/room.h"
 #include "run/metric.h"
+#include "s2s/s2s.h"
 #include "util/mem.h"
 #include "xml/out.h"
 #include <stdlib.h>
@@ -224,7 +225,7 @@ static void iq_to_host(struct mk_ctx *c, const struct host *host, const struct m
 
 static void elsewhere(struct mk_ctx *c, const struct mk_stanza *s, const struct mk_jid *to) {
     struct mk_ev_stanza ev = { .stanza = s, .to = to };
-    if ((c->host && chain_run(c, MK_HOOK_route_elsewhere, &ev)) || is_undeliverable(c, s, to))
+    if ((c->host && chain_run(c, MK_HOOK_route_elsewhere, &ev)) || s2s_send(c, s, to) || is_undeliverable(c, s, to))
         return;
     refuse_unless_presence(c, s, "remote-server-not-found");
 }
@@ -333,6 +334,24 @@ MK_SUSPENDS void route_from_session(struct mk_ctx *c, struct account *a, struct 
         account_receive(c, a, ev.stanza, a->entity.jid);
     else
         route(c, ev.stanza, ev.to);
+}
+
+/* ---- from another server ------------------------------------------------------------------------------------------ */
+
+/* RFC 6120, 8.2.3: an iq has an id; a request has exactly one child. */
+bool route_good_iq(const struct mk_stanza *s) {
+    if (!s->id)
+        return false;
+    const struct mk_elem *first = mk_elem_first(mk_root(s));
+    bool request = s->type == MK_TYPE_GET || s->type == MK_TYPE_SET;
+    return s->type != MK_TYPE_INVALID && (!request || (first && !mk_elem_next(first)));
+}
+
+void route_from_server(struct mk_ctx *c, const struct mk_stanza *s) {
+    if (s->type == MK_TYPE_INVALID || (s->kind == MK_IQ && !route_good_iq(s)))
+        refuse(c, s, "bad-request");
+    else
+        route(c, s, s->to);
 }
 
 /* ---- hosts -------------------------------------------------------------------------------------------------------- */

@@ -13,6 +13,9 @@ bool route_from_session_suspends(const struct account *a, const struct mk_stanza
 /* To whoever TO is; and to whom a sealed stanza names. */
 void route(struct mk_ctx *c, const struct mk_stanza *s, const struct mk_jid *to);
 void send_sealed(struct mk_ctx *c, const struct mk_stanza *s);
+/* A stanza of another server, whose addresses were checked; `to` is served here. */
+void route_from_server(struct mk_ctx *c, const struct mk_stanza *s);
+bool route_good_iq(const struct mk_stanza *s);
 /* Frees the thread's spare mails, at its end. */
 void router_trim(void);
 

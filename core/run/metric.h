@@ -44,6 +44,15 @@ enum { METRIC_BUCKETS = 40 };
     X(store_read_us, MK_HISTOGRAM, "microseconds", "Time of a read.")                                                  \
     X(store_commit_us, MK_HISTOGRAM, "microseconds", "Time of a commit.")                                              \
     X(mail_refused, MK_COUNTER, "", "Stanzas not delivered because too many waited for their recipient.")              \
+    X(s2s_in, MK_GAUGE, "", "Streams from other servers.")                                                             \
+    X(s2s_out, MK_GAUGE, "", "Streams to other servers.")                                                              \
+    X(s2s_logins, MK_COUNTER, "", "Domains that other servers proved, or that we proved to them.")                     \
+    X(s2s_login_failures, MK_COUNTER, "", "Domains that other servers could not prove.")                               \
+    X(s2s_failures, MK_COUNTER, "", "Other servers that no stream could be opened to.")                                \
+    X(s2s_stanzas_in, MK_COUNTER, "", "Stanzas received from other servers.")                                          \
+    X(s2s_stanzas_out, MK_COUNTER, "", "Stanzas written to other servers.")                                            \
+    X(s2s_queue, MK_GAUGE, "", "Stanzas that wait for a stream to another server.")                                    \
+    X(s2s_refused, MK_COUNTER, "", "Stanzas for other servers answered with an error.")                                \
     X(slow_turns, MK_COUNTER, "", "Turns that held their thread longer than 10 ms.")
 
 #define X(name, kind, unit, help) METRIC_##name##_row,

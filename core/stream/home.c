@@ -222,22 +222,13 @@ static bool good_from(const struct mk_session *session, const struct mk_stanza *
            (!s->from->resource_len && mk_jid_same(s->from, session->account->entity.jid));
 }
 
-/* RFC 6120, 8.2.3: an iq has an id; a request has exactly one child. */
-static bool good_iq(const struct mk_stanza *s) {
-    if (!s->id)
-        return false;
-    const struct mk_elem *first = mk_elem_first(mk_root(s));
-    bool request = s->type == MK_TYPE_GET || s->type == MK_TYPE_SET;
-    return s->type != MK_TYPE_INVALID && (!request || (first && !mk_elem_next(first)));
-}
-
 /* What the server answers by itself; true if it did. */
 static bool answered(struct mk_ctx *c, struct mk_stream *st, struct mk_stanza *s) {
     const char *cond = NULL;
     const struct mk_elem *first;
     if (s->bad_to)
         cond = "jid-malformed";
-    else if (s->kind == MK_IQ && !good_iq(s))
+    else if (s->kind == MK_IQ && !route_good_iq(s))
         cond = "bad-request";
     else if (s->kind == MK_IQ && s->type == MK_TYPE_SET && (first = mk_elem_first(mk_root(s))) != NULL) {
         if (mk_elem_is(first, "session", NS_SESSION) && (!s->to || !s->to->local_len))

@@ -44,6 +44,16 @@ class Skip(Exception):
     """This machine can't do what the test needs."""
 
 
+def wait_until(met, what="what is awaited"):
+    """Until MET() is true; returns what it returned."""
+    deadline = time.monotonic() + START_TIMEOUT
+    while not (got := met()):
+        if time.monotonic() > deadline:
+            raise ServerFailure(f"{what} did not come")
+        time.sleep(0.02)
+    return got
+
+
 # ---- what a run needs once
 
 def certificate(folder, name, domains, ca=None, days=30):
@@ -114,11 +124,11 @@ def libconfig(value, indent=""):
         return "true" if value else "false"
     if isinstance(value, int):
         return str(value) + ("" if -2**31 <= value < 2**31 else "L")
-    return json.dumps(value)
+    return json.dumps(value, ensure_ascii=False)
 
 
 def write_config(path, tree):
-    with open(path, "w") as f:
+    with open(path, "w", encoding="utf-8") as f:
         for key, value in tree.items():
             f.write(f"{key} = {libconfig(value)};\n")
 
