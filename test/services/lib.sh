@@ -97,6 +97,17 @@ await() {
     die "does not come up"
 }
 
+answers() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
+
+# await_ports NAME: until each port of DIR/ports answers.
+await_ports() {
+    local port
+    [ -s "$dir/ports" ] || return 0
+    for port in $(cat "$dir/ports"); do
+        await "$1" answers "$port"
+    done
+}
+
 # halt NAME [SIGNAL]: after 20 seconds it is killed.
 halt() {
     local pid i
