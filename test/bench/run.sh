@@ -3,6 +3,7 @@
 # Measures a release build of the server and prints each figure beside the floor or the budget.
 #   test/bench/run.sh [--quick] [BUILD]     BUILD: a meson build folder, made if it is missing
 #   test/bench/run.sh storage ...           of storage alone: see storage.sh
+#   test/bench/run.sh s2s ...               of messages between servers: see s2s.py
 #   test/bench/run.sh storm ...             all accounts come back after a restart: see storm.sh
 set -eu
 case ${1:-} in
@@ -14,6 +15,13 @@ storage | storm)
 esac
 
 here=$(cd "$(dirname "$0")/../.." && pwd)
+if [ "${1:-}" = s2s ]; then
+    shift
+    build=${MEERKAT_BUILD:-$here/build-bench}
+    [ -f "$build/build.ninja" ] || meson setup "$build" "$here" --buildtype=release -Dtests=true >/dev/null
+    ninja -C "$build" >/dev/null
+    MEERKAT_BUILD=$build exec python3 "$here/test/bench/s2s.py" "$@"
+fi
 sessions=15000 seconds=8 rounds=3
 if [ "${1:-}" = --quick ]; then
     sessions=1000 seconds=1 rounds=1
