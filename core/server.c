@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The daemon: reads the configuration, starts everything in order, waits, and stops it in the other order. */
 #include "server.h"
+#include "component/component.h"
 #include "copy.h"
 #include "load/load.h"
 #include "net/conn.h"
@@ -186,6 +187,7 @@ static int worker_begin(struct worker *w) {
     if (stream_worker_start(w) != 0 || net_worker_start(w) != 0 || store_worker_start(w) != 0)
         return -1;
     s2s_worker_start(w);
+    components_worker_start(w);
     return load_worker_start(w);
 }
 
@@ -195,6 +197,7 @@ static void worker_before_wait(struct worker *w) {
     net_flush(w);
     stream_after_flush(w);
     s2s_after_flush(w);
+    components_after_flush(w);
 }
 
 static void worker_end(struct worker *w) {
@@ -226,6 +229,7 @@ static void follow_snapshot(struct worker *w) {
 static void follow_policies(struct worker *w, void *arg) {
     (void)arg;
     s2s_follow_hosts(w);
+    components_follow(w);
 }
 
 static bool reload(struct buf *lines) {
@@ -239,6 +243,7 @@ static bool reload(struct buf *lines) {
     if (good) {
         hosts_started(snapshot_current());
         settings_apply(&next);
+        components_setup(next.components, next.component_count);
         if (s2s_setup(&next.s2s, why, sizeof why))
             workers_each(follow_policies, NULL);
         else
@@ -275,13 +280,18 @@ static void on_signal(evutil_socket_t number, short what, void *arg) {
 
 /* ---- start and stop ------------------------------------------------------------------------------------------------------- */
 
+static listener_accept_fn *accepts(const char *kind) {
+    if (strcmp(kind, "s2s") == 0)
+        return s2s_accept;
+    return strcmp(kind, "component") == 0 ? component_accept : stream_accept;
+}
+
 static bool open_listeners(struct conf_errors *e) {
     const struct settings *s = &server.settings;
     server.listeners = xcalloc(s->listener_count + 1, sizeof(struct listener *));
     for (unsigned i = 0; i < s->listener_count; i++) {
         char why[256];
-        bool servers = strcmp(s->listeners[i].kind, "s2s") == 0;
-        struct listener *l = listener_open(&s->listeners[i], servers ? s2s_accept : stream_accept, why, sizeof why);
+        struct listener *l = listener_open(&s->listeners[i], accepts(s->listeners[i].kind), why, sizeof why);
         if (l)
             server.listeners[server.listener_count++] = l;
         else
@@ -328,7 +338,7 @@ struct rest {
 static void ask_rest(struct worker *w, void *arg) {
     struct rest *r = arg;
     atomic_fetch_add(&r->streams, stream_count(w));
-    atomic_fetch_add(&r->links, s2s_count(w));
+    atomic_fetch_add(&r->links, s2s_count(w) + components_count(w));
     if (!store_idle(w))
         atomic_store(&r->writes, true);
     if (entities_busy(w))
@@ -345,6 +355,7 @@ static void end_streams(struct worker *w, void *arg) {
 static void end_links(struct worker *w, void *arg) {
     (void)arg;
     s2s_shutdown(w);
+    components_shutdown(w);
 }
 
 /* True once nothing is left; LINKS: of streams to servers neither. */
@@ -394,6 +405,7 @@ static bool start(struct conf_errors *e) {
     settings_apply(s);
     if (!s2s_setup(&s->s2s, why, sizeof why))
         conf_error(e, NULL, "s2s.trust: %s", why);
+    components_setup(s->components, s->component_count);
     if (tls_setup(s->tls_priorities, find_cert, why, sizeof why) != 0)
         conf_error(e, NULL, "tls.priorities: %s", why);
     load_setup(&(struct load_config){ .workers = (unsigned)s->workers,
@@ -479,6 +491,7 @@ static void stop(void) {
     tls_teardown();
     stream_teardown();
     s2s_teardown();
+    components_teardown();
     for (unsigned i = 0; i < 3; i++)
         event_free(server.signals[i]);
     event_base_free(server.base);

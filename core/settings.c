@@ -45,7 +45,8 @@ static const struct mk_opt_decl top_rows[] = {
 
 static const struct mk_opt_decl listener_rows[] = {
     MK_OPT_TEXT(struct listener_config, kind, "c2s", 0,
-                "What connects: c2s is clients, s2s other servers, which make federation possible."),
+                "What connects: c2s is clients, s2s other servers, which make federation possible, component external "
+                "components."),
     MK_OPT_TEXT(struct listener_config, address, "::", 0, "Address to listen on. :: is all, of both families."),
     MK_OPT_INT(struct listener_config, port, NULL, 0, 65535, MK_OPT_REQUIRED,
                "TCP port. 0 lets the system choose one."),
@@ -161,6 +162,7 @@ void settings_manual(struct buf *out) {
         buf_puts(out, "\n");
     }
     s2s_manual(out);
+    component_manual(out);
 }
 
 static void read_group(struct arena *arena, struct conf_node *root, unsigned section, void *into,
@@ -187,16 +189,19 @@ static void read_listeners(struct arena *arena, struct conf_node *root, struct s
         conf_fill(arena, "listener", n, &sections[1].rows, NULL, l, e);
         bool servers = l->kind && strcmp(l->kind, "s2s") == 0;
         s->s2s.enabled = s->s2s.enabled || servers;
-        if (l->kind && !servers && strcmp(l->kind, "c2s") != 0)
-            conf_error(e, n, "kind %s is not one of: c2s, s2s", l->kind);
+        bool components = l->kind && strcmp(l->kind, "component") == 0;
+        if (l->kind && !servers && !components && strcmp(l->kind, "c2s") != 0)
+            conf_error(e, n, "kind %s is not one of: c2s, s2s, component", l->kind);
+        if (components && l->tls == LISTEN_STARTTLS)
+            conf_error(e, n, "components have no STARTTLS: say tls = \"direct\" or tls = \"plain\"");
     }
 }
 
 /* The top level is read by rows one at a time: its other members are groups of others. */
 static void read_top(struct arena *arena, struct conf_node *root, struct top *top, struct conf_errors *e) {
-    static const char *const others[] = { "listeners", "log",        "limits",  "tls",      "control",
-                                          "hosts",     "host_types", "plugins", "backends", "storage",
-                                          "journal",   "s2s",        NULL };
+    static const char *const others[] = { "listeners", "log",        "limits",     "tls",      "control",
+                                          "hosts",     "host_types", "plugins",    "backends", "storage",
+                                          "journal",   "s2s",        "components", NULL };
     conf_fill(arena, "the configuration", root, &sections[0].rows, others, top, e);
 }
 
@@ -229,6 +234,7 @@ void settings_read(struct arena *arena, struct conf_node *root, struct settings 
     struct tls_options tls = { 0 };
     *s = (struct settings){ 0 };
     s2s_read(arena, root, &s->s2s, e);
+    component_read(arena, root, &s->components, &s->component_count, e);
     read_top(arena, root, &top, e);
     read_listeners(arena, root, s, e);
     read_group(arena, root, 2, &log, e);

@@ -4,6 +4,7 @@
 #define SETTINGS_H
 
 #include "admin/admin.h"
+#include "component/component.h"
 #include "conf/conf.h"
 #include "net/listener.h"
 #include "s2s/s2s.h"
@@ -23,6 +24,8 @@ struct settings {
     struct control_config control;
     struct stream_config stream;
     struct s2s_config s2s;
+    const struct component_config *components;
+    unsigned component_count;
     struct throttle_config throttle;
     struct store_config store;
     struct journal_config journal;

@@ -158,6 +158,8 @@ COMMAND(users_count);
 COMMAND(sessions_list);
 COMMAND(sessions_count);
 COMMAND(sessions_kick);
+COMMAND(components_list);
+COMMAND(components_close);
 COMMAND(s2s_list);
 COMMAND(s2s_close);
 COMMAND(plugins);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The SDK functions about who and where a turn is. */
+#include "component/component.h"
 #include "load/load.h"
 #include "run/op.h"
 #include <stdlib.h>
@@ -34,7 +35,7 @@ const struct mk_jid *mk_admin_at(const struct mk_ctx *c, unsigned i) {
 
 bool mk_is_local(const struct mk_ctx *c, struct mk_view domain) {
     (void)c;
-    return host_find(domain.s, domain.len) || domain_find(domain.s, domain.len);
+    return host_find(domain.s, domain.len) || domain_find(domain.s, domain.len) || component_host(domain.s, domain.len);
 }
 
 const char *mk_disco_feature(const struct mk_ctx *c, uint32_t to, unsigned i) {

@@ -140,6 +140,7 @@ static void put_services(struct buf *out, const struct mk_plugin *d) {
 
 /* What the server does itself. */
 static const struct mk_xep_decl core_xeps[] = {
+    { "0114", "1.6", "complete", "" },
     { "0175", "1.2", "complete", "" },
     { "0178", "1.2", "complete", "Of servers." },
     { "0185", "1.0", "complete", "" },

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "route/router.h"
+#include "component/component.h"
 #include "route/query.h"
 #include "route/receipt.h"
 #include "route/room.h"
@@ -225,6 +226,8 @@ static void iq_to_host(struct mk_ctx *c, const struct host *host, const struct m
 
 static void elsewhere(struct mk_ctx *c, const struct mk_stanza *s, const struct mk_jid *to) {
     struct mk_ev_stanza ev = { .stanza = s, .to = to };
+    if (component_send(c, s, to))
+        return;
     if ((c->host && chain_run(c, MK_HOOK_route_elsewhere, &ev)) || s2s_send(c, s, to) || is_undeliverable(c, s, to))
         return;
     refuse_unless_presence(c, s, "remote-server-not-found");

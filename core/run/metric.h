@@ -53,6 +53,10 @@ enum { METRIC_BUCKETS = 40 };
     X(s2s_stanzas_out, MK_COUNTER, "", "Stanzas written to other servers.")                                            \
     X(s2s_queue, MK_GAUGE, "", "Stanzas that wait for a stream to another server.")                                    \
     X(s2s_refused, MK_COUNTER, "", "Stanzas for other servers answered with an error.")                                \
+    X(components, MK_GAUGE, "", "Components that are connected.")                                                      \
+    X(component_login_failures, MK_COUNTER, "", "Handshakes of components that were wrong.")                           \
+    X(component_stanzas_in, MK_COUNTER, "", "Stanzas received from components.")                                       \
+    X(component_stanzas_out, MK_COUNTER, "", "Stanzas written to components.")                                         \
     X(slow_turns, MK_COUNTER, "", "Turns that held their thread longer than 10 ms.")
 
 #define X(name, kind, unit, help) METRIC_##name##_row,

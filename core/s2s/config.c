@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The options of federation, and the policies for domains. */
+#include "component/component.h"
 #include "s2s/link.h"
 #include "util/jid.h"
 #include "util/mem.h"
@@ -293,6 +294,8 @@ bool policy_proves(const struct s2s_policy *p, const struct tls_peer *cert, cons
 const struct host *local_host(const char *domain) {
     const struct host *host = host_find(domain, strlen(domain));
     const struct domain *d = host ? NULL : domain_find(domain, strlen(domain));
+    if (!host && !d)
+        return component_host(domain, strlen(domain));
     return d ? d->host : host;
 }
 

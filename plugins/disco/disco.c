@@ -134,6 +134,9 @@ MK_SUSPENDS static int on_host_items(struct mk_ctx *c, const struct mk_stanza *i
     struct mk_ev_disco ev = begin(c, iq, NS_ITEMS, false);
     for (uint32_t i = 0; ev.known && i < me->items.count; i++)
         put_item(c, ev.reply, me->items.items[i]);
+    const char *component;
+    for (unsigned i = 0; ev.known && (component = mk_component_at(c, i)) != NULL; i++)
+        put_item(c, ev.reply, component);
     mk_run_disco_items(c, &ev);
     return finish(c, &ev);
 }

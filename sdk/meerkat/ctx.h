@@ -62,6 +62,9 @@ MK_EXPORT const struct mk_jid *mk_admin_at(const struct mk_ctx *c, unsigned i);
 /* True if DOMAIN is served here, as a host or by a plugin (domain.h). */
 MK_EXPORT bool mk_is_local(const struct mk_ctx *c, struct mk_view domain);
 
+/* The I-th external component (XEP-0114) that is connected and not to be hidden, by its domain; NULL past the last. */
+MK_EXPORT const char *mk_component_at(const struct mk_ctx *c, unsigned i);
+
 /* Memory of the turn, zeroed, freed when it ends.  Never NULL. */
 MK_EXPORT void *mk_alloc(struct mk_ctx *c, size_t size) __attribute__((malloc, returns_nonnull));
 

@@ -48,6 +48,7 @@ NS = {
     "extdisco1": "urn:xmpp:extdisco:1",
     "sic": "urn:xmpp:sic:1",
     "smart": "esl:xmpp:smart-markers:0",
+    "comp": "jabber:component:accept",
     "states": "http://jabber.org/protocol/chatstates",
     "event": "http://jabber.org/protocol/pubsub#event",
     "regfeature": "http://jabber.org/features/iq-register",

@@ -8,8 +8,8 @@ cd "$(dirname "$0")/../.."
 core() {
     find core -name '*.[ch]' ! -name 'test_*' -print | LC_ALL=C sort | xargs awk '
         BEGIN {
-            split("util conf xml run net stream sasl route store s2s admin load", names, " ")
-            split("0 1 2 2 2 3 3 3 3 3 4 4", ranks, " ")
+            split("util conf xml run net stream sasl route store s2s component admin load", names, " ")
+            split("0 1 2 2 2 3 3 3 3 3 3 4 4", ranks, " ")
             for (i in names) rank[names[i]] = ranks[i]
         }
         /^#[ \t]*include[ \t]*"/ {
