@@ -58,6 +58,40 @@ int keys_write(struct mk_ctx *c, struct mk_out *o) {
     return MK_OK;
 }
 
+/* ejabberd, up to 23.01 at least, writes base64 of what is base64 already. */
+static uint32_t decode_again(uint8_t *data, uint32_t len) {
+    const gnutls_datum_t in = { data, len };
+    gnutls_datum_t got;
+    if (!len || gnutls_base64_decode2(&in, &got) < 0)
+        return 0;
+    uint32_t less = got.size <= len ? got.size : 0;
+    memcpy(data, got.data, less);
+    gnutls_free(got.data);
+    return less;
+}
+
+enum { TWICE_MAX = 100 }; /* bytes of a key, or a salt, that is base64 */
+
+/* Stored and server key of LEN bytes and the salt, each encoded once, or TWICE. */
+static bool read_keys(struct mk_ctx *c, const struct mk_elem *e, bool twice, struct mk_scram_keys *k) {
+    uint8_t salt[TWICE_MAX], server[TWICE_MAX], stored[TWICE_MAX];
+    uint32_t salt_len = read_base64(c, e, "salt", salt, sizeof salt);
+    uint32_t server_len = read_base64(c, e, "server-key", server, sizeof server);
+    uint32_t stored_len = read_base64(c, e, "stored-key", stored, sizeof stored);
+    if (twice) {
+        salt_len = decode_again(salt, salt_len);
+        server_len = decode_again(server, server_len);
+        stored_len = decode_again(stored, stored_len);
+    }
+    if (!salt_len || salt_len > sizeof k->salt || server_len != k->len || stored_len != k->len)
+        return false;
+    k->salt_len = salt_len;
+    memcpy(k->salt, salt, salt_len);
+    memcpy(k->server_key, server, k->len);
+    memcpy(k->stored_key, stored, k->len);
+    return true;
+}
+
 static bool read_one(struct mk_ctx *c, const struct mk_elem *e, uint32_t hash, struct mk_scram_keys *k) {
     const char *count = mk_text(c, mk_elem_child(e, "iter-count", NS_SCRAM));
     size_t digits = strspn(count, "0123456789");
@@ -65,9 +99,7 @@ static bool read_one(struct mk_ctx *c, const struct mk_elem *e, uint32_t hash, s
     if (!digits || digits > 9 || count[digits] || *count == '0')
         return false;
     k->iterations = (uint32_t)strtoul(count, NULL, 10);
-    k->salt_len = read_base64(c, e, "salt", k->salt, sizeof k->salt);
-    return k->salt_len && read_base64(c, e, "server-key", k->server_key, k->len) == k->len &&
-           read_base64(c, e, "stored-key", k->stored_key, k->len) == k->len;
+    return read_keys(c, e, false, k) || read_keys(c, e, true, k);
 }
 
 static uint32_t hash_of(const char *mechanism) {

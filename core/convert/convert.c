@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "convert/convert.h"
+#include "move/writer.h"
+#include "util/mem.h"
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+bool complain(const char *fmt, ...) {
+    va_list args;
+    va_start(args, fmt);
+    fputs("meerkat-convert: ", stderr);
+    vfprintf(stderr, fmt, args);
+    fputs("\n", stderr);
+    va_end(args);
+    return false;
+}
+
+/* ---- the dump -------------------------------------------------------------------------------------------------------- */
+
+void dump_begin(void) {
+    puts("<?xml version='1.0' encoding='UTF-8'?>\n<server-data xmlns='urn:xmpp:pie:0'>");
+}
+
+void dump_end(void) {
+    puts("</server-data>");
+}
+
+void dump_host(const char *jid) {
+    struct buf b = { 0 };
+    if (jid)
+        put_attr(&b, "jid", jid);
+    if (jid)
+        printf("<host%s>\n", b.data);
+    else
+        puts("</host>");
+    buf_free(&b);
+}
+
+void dump_user(const char *name, const char *password) {
+    struct buf b = { 0 };
+    if (name)
+        put_attr(&b, "name", name);
+    if (name && password)
+        put_attr(&b, "password", password);
+    if (name)
+        printf("<user%s>\n", b.data);
+    else
+        puts("</user>");
+    if (b.data)
+        explicit_bzero(b.data, b.len);
+    buf_free(&b);
+}
+
+void dump_text(const struct buf *xml) {
+    if (xml->len)
+        puts(xml->data);
+}
+
+static void put_base64(const char *name, const void *data, size_t len) {
+    char *text = xmalloc(4 * ((len + 2) / 3) + 1);
+    base64_encode(text, data, len);
+    printf("<%s>%s</%s>", name, text, name);
+    free(text);
+}
+
+void dump_keys(const struct dump_keys *k) {
+    printf("<scram-credentials xmlns='urn:xmpp:pie:0#scram' mechanism='%s'><iter-count>%s</iter-count>", k->mechanism,
+           k->iterations);
+    put_base64("salt", k->salt, k->salt_len);
+    put_base64("server-key", k->server, k->len);
+    put_base64("stored-key", k->stored, k->len);
+    puts("</scram-credentials>");
+}
+
+void put_stamp(struct buf *out, int64_t us) {
+    time_t seconds = (time_t)(us / 1000000);
+    struct tm t;
+    char text[40];
+    gmtime_r(&seconds, &t);
+    strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &t);
+    buf_printf(out, "%s.%06dZ", text, (int)(us % 1000000));
+}
+
+/* ---- arguments ------------------------------------------------------------------------------------------------------- */
+
+static void usage(FILE *out) {
+    fputs(
+        "Usage: meerkat-convert prosody FOLDER\n"
+        "Writes what another server stored as a dump of XEP-0227, for meerkatctl import.  The other server is stopped\n"
+        "meanwhile.\n"
+        "  prosody FOLDER   its data folder, /var/lib/prosody\n",
+        out);
+}
+
+int main(int argc, char **argv) {
+    static const struct {
+        const char *name;
+        bool (*run)(int count, char **words);
+    } servers[] = { { "prosody", convert_prosody } };
+    if (argc == 2 && strcmp(argv[1], "--version") == 0) {
+        puts("meerkat-convert " MEERKAT_VERSION);
+        return 0;
+    }
+    for (size_t i = 0; argc > 2 && i < sizeof servers / sizeof servers[0]; i++)
+        if (strcmp(servers[i].name, argv[1]) == 0) {
+            bool good = servers[i].run(argc - 2, argv + 2);
+            return good && fflush(stdout) == 0 && !ferror(stdout) ? 0 : 1;
+        }
+    usage(stderr);
+    return 2;
+}
