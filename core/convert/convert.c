@@ -89,9 +89,13 @@ void put_stamp(struct buf *out, int64_t us) {
 static void usage(FILE *out) {
     fputs(
         "Usage: meerkat-convert prosody FOLDER\n"
+        "       meerkat-convert ejabberd DATABASE [HOST]\n"
+        "       meerkat-convert mongooseim DATABASE\n"
         "Writes what another server stored as a dump of XEP-0227, for meerkatctl import.  The other server is stopped\n"
         "meanwhile.\n"
-        "  prosody FOLDER   its data folder, /var/lib/prosody\n",
+        "  FOLDER    the data of Prosody's internal storage, /var/lib/prosody\n"
+        "  DATABASE  sqlite:FILE, postgresql://USER@HOST/NAME or mysql://USER:PASSWORD@HOST:PORT/NAME\n"
+        "  HOST      whose tables they are, where those of ejabberd have no server_host\n",
         out);
 }
 
@@ -99,7 +103,9 @@ int main(int argc, char **argv) {
     static const struct {
         const char *name;
         bool (*run)(int count, char **words);
-    } servers[] = { { "prosody", convert_prosody } };
+    } servers[] = { { "prosody", convert_prosody },
+                    { "ejabberd", convert_ejabberd },
+                    { "mongooseim", convert_mongooseim } };
     if (argc == 2 && strcmp(argv[1], "--version") == 0) {
         puts("meerkat-convert " MEERKAT_VERSION);
         return 0;

@@ -13,6 +13,8 @@ bool complain(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 /* Readers of servers: WORDS are what was given behind the server's name.  False: it was said why. */
 bool convert_prosody(int count, char **words);
+bool convert_ejabberd(int count, char **words);
+bool convert_mongooseim(int count, char **words);
 
 /* The dump, on standard output. */
 void dump_begin(void);

@@ -123,3 +123,20 @@ def test_ejabberd_dump():
         summary, err = moved(s, "import", e.export())
         assert (summary["imported"], summary["warnings"]) == (2, 0), (summary, err)
         check(s, archive=False)
+
+
+def test_ejabberd_sqlite():
+    """Its tables, of one host and of several."""
+    for new in (False, True):
+        with Ejabberd(database="sqlite", new_schema=new) as e, server() as s:
+            fill(e.start(ALICE, BOB))
+            source = [f"sqlite:{e.path('ejabberd.sqlite')}"] + ([] if new else [DOMAIN])
+            summary, err = moved(s, "import", "--from", "ejabberd", *source)
+            assert (summary["imported"], summary["warnings"], summary["unknown"]) == (2, 0, []), (summary, err)
+            check(s)
+            assert s.control("last.show", account=f"alice@{DOMAIN}")[0]["login"].startswith("20")
+            assert moved(s, "import", "--existing", "merge", "--from", "ejabberd", *source)[0]["merged"] == 2
+            for user in (ALICE[0], BOB[0]):
+                assert s.control("mam.stats", account=f"{user}@{DOMAIN}")[0]["messages"] == 3
+            wrong = [source[0], DOMAIN] if new else source[:1]
+            assert "meerkat-convert: " in refused(s, "import", "--from", "ejabberd", *wrong)
