@@ -120,9 +120,9 @@ ssl = {{ certificate = "{certs}/{DOMAIN}.crt", key = "{certs}/{DOMAIN}.key" }}
 class Ejabberd(Foreign):
     program = "erl"
 
-    """DATABASE is "mnesia" or "sqlite"."""
+    """DATABASE is "mnesia", "sqlite", or "pgsql" with POSTGRES being one that runs."""
 
-    def configure(self, database="mnesia", new_schema=False):
+    def configure(self, database="mnesia", new_schema=False, postgres=None):
         if not glob.glob("/usr/lib/*/ejabberd-*"):
             raise Skip("ejabberd is not installed")
         os.makedirs(self.path("spool"))
@@ -131,13 +131,24 @@ class Ejabberd(Foreign):
                     sqlite3.connect(self.path("ejabberd.sqlite")) as db:
                 db.executescript(f.read())
             db.close()
-        sql = f"""
-sql_type: sqlite
+        if database == "pgsql":
+            with open(f"/usr/share/ejabberd/sql/pg{'.new' if new_schema else ''}.sql") as f:
+                postgres.sql("SET ROLE meerkat;\n" + f.read())
+        where = f"""sql_type: sqlite
 sql_database: "{self.folder}/ejabberd.sqlite"
-new_sql_schema: {str(new_schema).lower()}
+""" if database == "sqlite" else f"""sql_type: pgsql
+sql_server: "127.0.0.1"
+sql_port: {postgres.env["MEERKAT_PGSQL_PORT"] if postgres else 0}
+sql_database: meerkat
+sql_username: meerkat
+sql_password: "{postgres.env["MEERKAT_PGSQL_PASSWORD"] if postgres else ""}"
+sql_pool_size: 2
+"""
+        sql = f"""
+{where}new_sql_schema: {str(new_schema).lower()}
 default_db: sql
 auth_method: sql
-""" if database == "sqlite" else "auth_method: internal\n"
+""" if database != "mnesia" else "auth_method: internal\n"
         self.config = self.write("ejabberd.yml", f"""
 hosts: ["{DOMAIN}"]
 certfiles: ["{self.pem()}"]
@@ -169,7 +180,12 @@ modules:
     def start(self, *accounts):
         code = "".join(f"ok = ejabberd_auth:try_register(<<{json.dumps(u)}>>, <<\"{DOMAIN}\">>, <<{json.dumps(p)}>>), "
                        for u, p in accounts)
-        self.launch(self.erl(code + "ok."), **self.env())
+        self.launch(self.erl(code + f'ok = file:write_file("{self.path("ready")}", <<>>).'), **self.env())
+        deadline = time.monotonic() + 120
+        while not os.path.exists(self.path("ready")):  # it listens before its accounts are there
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                raise ServerFailure(f"accounts can't be made:\n{self.log()}")
+            time.sleep(0.05)
         return self
 
     def export(self):
@@ -181,3 +197,33 @@ modules:
         if done.returncode or not found:
             raise ServerFailure(f"there is no dump: {done.stdout}{done.stderr}{self.log()}")
         return found[0]
+
+
+class MariaDB(Foreign):
+    """For what reads MySQL.  Anybody may do anything in it."""
+
+    program = "mariadbd"
+
+    def configure(self):
+        done = subprocess.run(["mariadb-install-db", "--no-defaults", f"--datadir={self.folder}/data", "--user=root",
+                               "--auth-root-authentication-method=normal", "--skip-test-db"], capture_output=True, text=True)
+        if done.returncode:
+            raise ServerFailure(done.stdout + done.stderr)
+
+    def start(self):
+        self.launch([shutil.which("mariadbd"), "--no-defaults", f"--datadir={self.folder}/data", "--user=root",
+                     f"--port={self.port.number}", "--bind-address=127.0.0.1", f"--socket={self.folder}/socket",
+                     f"--pid-file={self.folder}/pid", "--innodb-flush-method=nosync", "--character-set-server=utf8mb4"])
+        self.sql("CREATE DATABASE moved; CREATE USER 'm'@'127.0.0.1' IDENTIFIED BY 'p:w'; GRANT ALL ON moved.* TO 'm'@'127.0.0.1'",
+                 "mysql")
+        return self
+
+    def sql(self, text, database="moved"):
+        done = subprocess.run(["mariadb", "--no-defaults", f"--socket={self.folder}/socket", "-u", "root",
+                               "--default-character-set=utf8mb4", database], input=text, capture_output=True, text=True)
+        if done.returncode:
+            raise ServerFailure(f"{text}: {done.stderr}")
+
+    @property
+    def url(self):
+        return f"mysql://m:p:w@127.0.0.1:{self.port.number}/moved"

@@ -1,12 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """Accounts of other servers, the real ones, as they are found here afterwards."""
+import base64
+import hashlib
+import hmac
 import os
+import subprocess
+import urllib.parse
 
 from dumps import CONFIG, moved, refused, write
 from element import children, show
-from foreign import Ejabberd, Prosody
+from foreign import Ejabberd, MariaDB, Prosody
 from mam import Found, fetch, wait_for
-from server import DOMAIN, Server
+from server import DOMAIN, Server, Skip
+from postgres import Postgres
 from test_dump import roster
 from test_vcard import vcard
 
@@ -140,3 +146,131 @@ def test_ejabberd_sqlite():
                 assert s.control("mam.stats", account=f"{user}@{DOMAIN}")[0]["messages"] == 3
             wrong = [source[0], DOMAIN] if new else source[:1]
             assert "meerkat-convert: " in refused(s, "import", "--from", "ejabberd", *wrong)
+
+
+def url_of(postgres):
+    e = postgres.env
+    password = urllib.parse.quote(e["MEERKAT_PGSQL_PASSWORD"])
+    return f"postgresql://meerkat:{password}@127.0.0.1:{e['MEERKAT_PGSQL_PORT']}/meerkat"
+
+
+def test_ejabberd_postgresql():
+    with Postgres() as p, Ejabberd(database="pgsql", new_schema=True, postgres=p) as e, server() as s:
+        fill(e.start(ALICE, BOB))
+        summary, err = moved(s, "import", "--from", "ejabberd", url_of(p))
+        assert (summary["imported"], summary["warnings"], summary["unknown"]) == (2, 0, []), (summary, err)
+        check(s)
+        wrong = url_of(p).replace("/meerkat", "/none")
+        assert "nothing was imported" in refused(s, "import", "--from", "ejabberd", wrong)
+
+
+# ---- MongooseIM: its tables as it documents them, and rows in its forms
+
+def keys(hash, password, salt):
+    salted = hashlib.pbkdf2_hmac(hash, password.encode(), salt, 5000)
+    stored = hashlib.new(hash, hmac.digest(salted, b"Client Key", hash)).digest()
+    return [base64.b64encode(b).decode() for b in (salt, stored, hmac.digest(salted, b"Server Key", hash))]
+
+
+def terms(messages):
+    """As Erlang writes them: compressed, plain, with a map of attributes."""
+    if not os.path.exists("/usr/bin/erl"):
+        raise Skip("erlang is not installed")
+    code = "P = fun(B) -> io:format(\"~s~n\", [[io_lib:format(\"~2.16.0b\", [X]) || <<X>> <= B]]) end, "
+    for i, (attrs, body) in enumerate(messages):
+        pairs = [f"<<\"{k}\">>, <<\"{v}\">>" for k, v in attrs.items()]
+        held = "#{" + ", ".join(p.replace(",", " =>", 1) for p in pairs) + "}" if i % 3 == 2 \
+            else "[" + ", ".join("{" + p + "}" for p in pairs) + "]"
+        data = "{xmlcdata, <<\"%s\"/utf8>>}" % body if i % 2 else "{xmlcdata, <<\"%s\"/utf8>>, escaped}" % body
+        code += ("P(term_to_binary({xmlel, <<\"message\">>, %s, [{xmlel, <<\"body\">>, [], [%s]}, {xmlel, <<\"x\">>, "
+                 "[{<<\"xmlns\">>, <<\"urn:example:x\">>}, {<<\"y\">>, <<\"<\">>}], []}]}%s)), "
+                 % (held, data, ", [compressed]" if i % 2 == 0 else ""))
+    done = subprocess.run(["erl", "-noshell", "+pc", "unicode", "-eval", code + "halt()."], capture_output=True, text=True,
+                          timeout=60)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout.split()
+
+
+TABLES = """
+CREATE TABLE users (username varchar(250), server varchar(250), {password} text NOT NULL, pass_details text);
+CREATE TABLE last (server varchar(250), username varchar(250), seconds integer NOT NULL, state text NOT NULL);
+CREATE TABLE rosterusers (server varchar(250), username varchar(250), jid text, nick text, subscription character(1),
+  ask character(1), askmessage text);
+CREATE TABLE rostergroups (server varchar(250), username varchar(250), jid text, grp text);
+CREATE TABLE vcard (username varchar(150), server varchar(100), vcard text);
+CREATE TABLE privacy_default_list (server varchar(250), username varchar(250), name text);
+CREATE TABLE privacy_list (server varchar(250), username varchar(250), name text, id integer);
+CREATE TABLE privacy_list_data (id bigint, t character(1), value text, action character(1), ord int, match_all boolean,
+  match_iq boolean, match_message boolean, match_presence_in boolean, match_presence_out boolean);
+CREATE TABLE private_storage (server varchar(250), username varchar(250), namespace varchar(250), data text);
+CREATE TABLE mam_message (id BIGINT, user_id INT, from_jid varchar(250), remote_bare_jid varchar(250),
+  remote_resource varchar(250), direction {direction}, message {bytes}, search_body text);
+CREATE TABLE mam_server_user (id integer, server varchar(250), user_name varchar(250));
+CREATE TABLE offline_message (id integer, timestamp BIGINT, expire BIGINT, server varchar(250), username varchar(250),
+  from_jid varchar(250), packet text, permanent_fields {bytes});
+"""
+TIME = 1600000000000000
+
+
+def rows(hexed):
+    d = DOMAIN
+    multi = "==MULTI_SCRAM==,5000" + "".join(f",{tag}{'|'.join(keys(hash, ALICE[1], salt))}" for tag, hash, salt in (
+        ("===SHA1===", "sha1", b"one"), ("==SHA224==", "sha224", b"no"), ("==SHA256==", "sha256", b"two"),
+        ("==SHA512==", "sha512", b"three")))
+    salt, stored, server_key = keys("sha1", BOB[1], b"four")
+    sql = [f"INSERT INTO users VALUES ('alice', '{d}', '', '{multi}')",
+           f"INSERT INTO users VALUES ('bob', '{d}', '', '==SCRAM==,{stored},{server_key},{salt},5000')",
+           f"INSERT INTO users VALUES ('plain', '{d}', 'secret', NULL)",
+           f"INSERT INTO last VALUES ('{d}', 'alice', 1600000000, 'gone')",
+           f"INSERT INTO rosterusers VALUES ('{d}', 'alice', 'bob@{d}', 'B&''b', 'N', 'O', '')",
+           f"INSERT INTO rosterusers VALUES ('{d}', 'bob', 'alice@{d}', '', 'N', 'I', 'please')",
+           f"INSERT INTO rostergroups VALUES ('{d}', 'alice', 'bob@{d}', 'a')",
+           f"INSERT INTO rostergroups VALUES ('{d}', 'alice', 'bob@{d}', 'b b')",
+           f"INSERT INTO vcard VALUES ('alice', '{d}', '<vCard xmlns=\"vcard-temp\"><FN>Alice \u2603</FN></vCard>')",
+           f"INSERT INTO vcard VALUES ('bob', '{d}', '<vCard xmlns=\"vcard-temp\"><FN>')",
+           f"INSERT INTO privacy_default_list VALUES ('{d}', 'alice', 'l')",
+           f"INSERT INTO privacy_list VALUES ('{d}', 'alice', 'l', 7)",
+           "INSERT INTO privacy_list_data VALUES (7, 'j', 'evil@x.example', 'd', 1, true, false, false, false, false)",
+           f"INSERT INTO private_storage VALUES ('{d}', 'alice', 'one', '<x xmlns=\"one\" a=\"1&amp;\">t&lt;\u2603<b/></x>')",
+           f"INSERT INTO mam_server_user VALUES (3, '{d}', 'alice')", f"INSERT INTO mam_server_user VALUES (4, '{d}', 'bob')"]
+    for i, data in enumerate(hexed):
+        for owner, way in ((3, "O"), (4, "I")):
+            sql.append(f"INSERT INTO mam_message VALUES ({(TIME + i * 7) * 256 + 1}, {owner}, '', '', '', '{way}', {data}, '')")
+        sql.append(f"INSERT INTO offline_message VALUES ({i}, {TIME + i * 7}, NULL, '{d}', 'bob', '', '<message from=\"alice@{d}/r\" "
+                   f"to=\"bob@{d}\" type=\"chat\"><body>hello {i} \u2603</body></message>', NULL)")
+    return ";\n".join(sql) + ";"
+
+
+def imported_from_mongooseim(url):
+    with server() as s:
+        summary, err = moved(s, "import", "--from", "mongooseim", url)
+        assert (summary["imported"], summary["warnings"], summary["unknown"]) == (3, 0, []), (summary, err)
+        assert s.control("last.show", account=f"alice@{DOMAIN}")[0]["logout"].startswith("2020-09-13T12:26:40")
+        assert f"bob@{DOMAIN}: the vCard is no XML, and is left out" in err, err
+        check(s)
+        for mechanism in ("SCRAM-SHA-256", "SCRAM-SHA-512"):
+            s.connect(user=ALICE[0], password=ALICE[1]).login(mechanism).end()
+        s.client(user="plain", password="secret").end()
+        assert moved(s, "import", "--existing", "merge", "--from", "mongooseim", url)[0]["merged"] == 3
+        assert s.control("mam.stats", account=f"bob@{DOMAIN}")[0]["messages"] == 3
+
+
+def messages():
+    return [({"from": f"alice@{DOMAIN}/r", "to": f"bob@{DOMAIN}", "type": "chat", "id": f"m{i}"}, f"hello {i} \u2603")
+            for i in range(3)]
+
+
+def test_mongooseim_postgresql():
+    with Postgres() as p:
+        p.sql("SET ROLE meerkat;\nCREATE TYPE way AS ENUM('I', 'O');"
+              + TABLES.format(password='"password"', bytes="bytea", direction="way")
+              + rows([f"'\\x{t}'" for t in terms(messages())]))
+        imported_from_mongooseim(url_of(p))
+
+
+def test_mongooseim_mysql():
+    with MariaDB() as m:
+        m.start()
+        m.sql(TABLES.format(password="password", bytes="mediumblob", direction="ENUM('I', 'O')")
+              + rows([f"x'{t}'" for t in terms(messages())]))
+        imported_from_mongooseim(m.url)
