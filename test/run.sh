@@ -43,7 +43,8 @@ missing_packages() {
     local need
     for need in gcc g++ clang ninja-build meson pkg-config libc6-dev binutils openssl ca-certificates git libevent-dev \
         libgnutls28-dev libxml2-dev libltdl-dev libcjson-dev libconfig-dev libidn-dev libhiredis-dev libpq-dev \
-        libsqlite3-dev libsystemd-dev abigail-tools python3 python3-clang python3-slixmpp coturn; do
+        libsqlite3-dev libmariadb-dev zlib1g-dev libsystemd-dev prosody lua-dbi-sqlite3 ejabberd erlang-p1-sqlite3 \
+        erlang-p1-pgsql mariadb-server abigail-tools python3 python3-clang python3-slixmpp coturn; do
         [ "$(dpkg-query -W -f '${db:Status-Status}' "$need" 2>/dev/null)" = installed ] || echo "$need"
     done
     command -v node >/dev/null || echo nodejs

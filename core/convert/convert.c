@@ -2,6 +2,7 @@
 #include "convert/convert.h"
 #include "move/writer.h"
 #include "util/mem.h"
+#include <libxml/parser.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -75,6 +76,35 @@ void dump_keys(const struct dump_keys *k) {
     puts("</scram-credentials>");
 }
 
+bool put_xml(struct buf *out, const char *xml, size_t len, const char *ns) {
+    static const int options = XML_PARSE_NONET | XML_PARSE_NOERROR | XML_PARSE_NOWARNING | XML_PARSE_HUGE;
+    bool begins = len && xml[0] == '<' && xml[1] != '!' && xml[1] != '?';
+    xmlDocPtr doc = begins ? xmlReadMemory(xml, (int)len, NULL, NULL, options) : NULL;
+    xmlNodePtr root = doc ? xmlDocGetRootElement(doc) : NULL;
+    if (root) {
+        size_t name = 1 + strcspn(xml + 1, " \t\r\n/>");
+        buf_add(out, xml, name);
+        if (!root->ns && *ns)
+            put_attr(out, "xmlns", ns);
+        buf_add(out, xml + name, len - name);
+    }
+    if (doc)
+        xmlFreeDoc(doc);
+    return root != NULL;
+}
+
+void put_delay(struct buf *out, const char *from, int64_t us) {
+    static const char end[] = "</message>";
+    if (out->len < sizeof end || strcmp(out->data + out->len - (sizeof end - 1), end) != 0)
+        return;
+    out->len -= sizeof end - 1;
+    buf_puts(out, "<delay xmlns='urn:xmpp:delay'");
+    put_attr(out, "from", from);
+    buf_puts(out, " stamp='");
+    put_stamp(out, us);
+    buf_printf(out, "'/>%s", end);
+}
+
 void put_stamp(struct buf *out, int64_t us) {
     time_t seconds = (time_t)(us / 1000000);
     struct tm t;
@@ -88,7 +118,7 @@ void put_stamp(struct buf *out, int64_t us) {
 
 static void usage(FILE *out) {
     fputs(
-        "Usage: meerkat-convert prosody FOLDER\n"
+        "Usage: meerkat-convert prosody FOLDER|DATABASE\n"
         "       meerkat-convert ejabberd DATABASE [HOST]\n"
         "       meerkat-convert mongooseim DATABASE\n"
         "Writes what another server stored as a dump of XEP-0227, for meerkatctl import.  The other server is stopped\n"
@@ -113,6 +143,7 @@ int main(int argc, char **argv) {
     for (size_t i = 0; argc > 2 && i < sizeof servers / sizeof servers[0]; i++)
         if (strcmp(servers[i].name, argv[1]) == 0) {
             bool good = servers[i].run(argc - 2, argv + 2);
+            xmlCleanupParser();
             return good && fflush(stdout) == 0 && !ferror(stdout) ? 0 : 1;
         }
     usage(stderr);

@@ -29,6 +29,10 @@ struct dump_keys {
     size_t salt_len, len;
 };
 void dump_keys(const struct dump_keys *k);
+/* Adds what is an element by itself; NS is for one that says none.  False if it is none: it would spoil the dump. */
+bool put_xml(struct buf *out, const char *xml, size_t len, const char *ns);
+/* Adds <delay/> to the message that OUT ends with: servers that say only as they deliver it when it came. */
+void put_delay(struct buf *out, const char *from, int64_t us);
 void put_stamp(struct buf *out, int64_t us); /* as XEP-0082 has it */
 
 #endif

@@ -29,6 +29,10 @@ struct db *db_open(const char *url) {
     return NULL;
 }
 
+bool db_is_url(const char *text) {
+    return strncmp(text, "sqlite:", 7) == 0 || strncmp(text, "postgresql:", 11) == 0 || strncmp(text, "mysql:", 6) == 0;
+}
+
 void db_close(struct db *db) {
     db->kind->close(db);
 }

@@ -14,6 +14,7 @@ struct db_rows;
  * why. */
 struct db *db_open(const char *url);
 void db_close(struct db *db);
+bool db_is_url(const char *text);
 
 /* Each ? in SQL stands for the next of COUNT PARAMS.  Rows are OWNED; NULL if it failed, which was said. */
 struct db_rows *db_query(struct db *db, const char *sql, int count, const char *const *params);
@@ -34,6 +35,7 @@ struct db_kind {
     bool (*next)(struct db_rows *rows);
     const char *(*text)(struct db_rows *rows, int col, size_t *len);
     void (*done)(struct db_rows *rows);
+    char quote; /* around names that are words of SQL */
 };
 struct db {
     const struct db_kind *kind;

@@ -100,4 +100,4 @@ static void my_done(struct db_rows *rows) {
     free(rows);
 }
 
-const struct db_kind db_mysql = { "mysql://", my_open, my_close, my_query, my_next, my_text, my_done };
+const struct db_kind db_mysql = { "mysql://", my_open, my_close, my_query, my_next, my_text, my_done, '`' };

@@ -80,4 +80,4 @@ static void pg_done(struct db_rows *rows) {
     free(r);
 }
 
-const struct db_kind db_pgsql = { "postgresql:", pg_open, pg_close, pg_query, pg_next, pg_text, pg_done };
+const struct db_kind db_pgsql = { "postgresql:", pg_open, pg_close, pg_query, pg_next, pg_text, pg_done, '"' };

@@ -67,4 +67,4 @@ static void lite_done(struct db_rows *rows) {
     free(rows);
 }
 
-const struct db_kind db_sqlite = { "sqlite:", lite_open, lite_close, lite_query, lite_next, lite_text, lite_done };
+const struct db_kind db_sqlite = { "sqlite:", lite_open, lite_close, lite_query, lite_next, lite_text, lite_done, '"' };

@@ -3,8 +3,9 @@
  * The files of Prosody's internal storage, of 0.10 and later: FOLDER/HOST/STORE/USER.dat is one value, USER.list many; what
  * is no letter or digit in a name is %XX.
  */
+#include "convert/prosody.h"
 #include "convert/convert.h"
-#include "convert/lua.h"
+#include "convert/db.h"
 #include "move/writer.h"
 #include "util/mem.h"
 #include <dirent.h>
@@ -14,15 +15,6 @@
 #include <string.h>
 
 enum { KEY_MAX = 64 };
-
-struct job {
-    const char *folder;
-    char *host;         /* as its folder is named */
-    char *domain;       /* OWNED; what that stands for */
-    const char *user;   /* as its files are named */
-    struct arena arena; /* of one value */
-    bool failed;
-};
 
 /* ---- files ------------------------------------------------------------------------------------------------------------- */
 
@@ -45,8 +37,8 @@ static char *decode(const char *name, size_t len) {
 }
 
 /* Calls EACH with the values of the user's file in STORE; there may be none. */
-static void each_value(struct job *job, const char *store, const char *ending, const char *word,
-                       void (*each)(struct job *job, const struct lua_value *v, struct buf *out), struct buf *out) {
+static void each_value(struct prosody *job, const char *store, const char *ending, const char *word,
+                       void (*each)(struct prosody *job, const struct lua_value *v, struct buf *out), struct buf *out) {
     struct buf path = { 0 };
     const struct lua_value *v;
     buf_printf(&path, "%s/%s/%s/%s.%s", job->folder, job->host, store, job->user, ending);
@@ -125,14 +117,12 @@ static size_t read_hex(const char *text, unsigned char out[KEY_MAX]) {
 }
 
 /* Which hash it is only the length of the keys tells. */
-static void put_account(struct job *job, const struct lua_value *v, struct buf *out) {
+void prosody_account(struct prosody *job, const struct lua_value *v, struct buf *out) {
     const char *password = lua_text(v, "password"), *salt = lua_text(v, "salt");
     unsigned char stored[KEY_MAX], server[KEY_MAX];
     size_t len = read_hex(lua_text(v, "stored_key"), stored);
-    char *name = decode(job->user, strlen(job->user));
     (void)out;
-    dump_user(name, password);
-    free(name);
+    dump_user(job->name, password);
     struct dump_keys k = { .mechanism = len == 20   ? "SCRAM-SHA-1"
                                         : len == 32 ? "SCRAM-SHA-256"
                                         : len == 64 ? "SCRAM-SHA-512"
@@ -188,7 +178,7 @@ static void put_pending(struct buf *out, const struct lua_value *pending) {
 }
 
 /* Under `false` is what is no contact; 0.9 had the requests under "pending". */
-static void put_roster(struct job *job, const struct lua_value *v, struct buf *out) {
+static void put_roster(struct prosody *job, const struct lua_value *v, struct buf *out) {
     const struct lua_value *pending = lua_get(v, "pending");
     (void)job;
     buf_puts(out, "<query xmlns='jabber:iq:roster'>");
@@ -202,12 +192,12 @@ static void put_roster(struct job *job, const struct lua_value *v, struct buf *o
     put_pending(out, pending);
 }
 
-static void put_vcard(struct job *job, const struct lua_value *v, struct buf *out) {
+static void put_vcard(struct prosody *job, const struct lua_value *v, struct buf *out) {
     (void)job;
     put_stanza(out, v, "", false);
 }
 
-static void put_private(struct job *job, const struct lua_value *v, struct buf *out) {
+static void put_private(struct prosody *job, const struct lua_value *v, struct buf *out) {
     (void)job;
     buf_puts(out, "<query xmlns='jabber:iq:private'>");
     for (const struct lua_entry *e = v->first; e; e = e->next)
@@ -215,7 +205,7 @@ static void put_private(struct job *job, const struct lua_value *v, struct buf *
     buf_puts(out, "</query>");
 }
 
-static void put_blocklist(struct job *job, const struct lua_value *v, struct buf *out) {
+static void put_blocklist(struct prosody *job, const struct lua_value *v, struct buf *out) {
     (void)job;
     buf_puts(out, "<blocklist xmlns='urn:xmpp:blocking'>");
     for (const struct lua_entry *e = v->first; e; e = e->next) {
@@ -229,7 +219,7 @@ static void put_blocklist(struct job *job, const struct lua_value *v, struct buf
 }
 
 /* Prosody adds when it came only as it delivers it. */
-static void put_offline(struct job *job, const struct lua_value *v, struct buf *out) {
+static void put_offline(struct prosody *job, const struct lua_value *v, struct buf *out) {
     const char *stamp = lua_text(lua_get(v, "attr"), "stamp");
     out->len = 0;
     put_stanza(out, v, "", true);
@@ -244,7 +234,7 @@ static void put_offline(struct job *job, const struct lua_value *v, struct buf *
     dump_text(out);
 }
 
-static void put_archived(struct job *job, const struct lua_value *v, struct buf *out) {
+static void put_archived(struct prosody *job, const struct lua_value *v, struct buf *out) {
     const struct lua_value *when = lua_get(v, "when");
     (void)job;
     out->len = 0;
@@ -260,20 +250,18 @@ static void put_archived(struct job *job, const struct lua_value *v, struct buf 
     dump_text(out);
 }
 
+const struct prosody_store prosody_stores[PROSODY_STORES] = {
+    { "roster", put_roster }, { "vcard", put_vcard }, { "private", put_private }, { "blocklist", put_blocklist }
+};
+
 /* ---- accounts ---------------------------------------------------------------------------------------------------------- */
 
-static void put_user(struct job *job) {
-    static const struct {
-        const char *store;
-        void (*put)(struct job *job, const struct lua_value *v, struct buf *out);
-    } stores[] = {
-        { "roster", put_roster }, { "vcard", put_vcard }, { "private", put_private }, { "blocklist", put_blocklist }
-    };
+static void put_user(struct prosody *job) {
     struct buf out = { 0 };
-    each_value(job, "accounts", "dat", "return", put_account, &out);
-    for (size_t i = 0; i < sizeof stores / sizeof stores[0]; i++) {
+    each_value(job, "accounts", "dat", "return", prosody_account, &out);
+    for (int i = 0; i < PROSODY_STORES; i++) {
         out.len = 0;
-        each_value(job, stores[i].store, "dat", "return", stores[i].put, &out);
+        each_value(job, prosody_stores[i].name, "dat", "return", prosody_stores[i].put, &out);
         dump_text(&out);
     }
     puts("<offline-messages>");
@@ -289,7 +277,7 @@ static int is_visible(const struct dirent *e) {
     return e->d_name[0] != '.';
 }
 
-static void put_host(struct job *job) {
+static void put_host(struct prosody *job) {
     struct buf path = { 0 };
     struct dirent **files;
     buf_printf(&path, "%s/%s/accounts", job->folder, job->host);
@@ -307,7 +295,9 @@ static void put_host(struct job *job) {
         if (!job->failed && len > 4 && strcmp(files[i]->d_name + len - 4, ".dat") == 0) {
             files[i]->d_name[len - 4] = '\0';
             job->user = files[i]->d_name;
+            job->name = decode(job->user, len - 4);
             put_user(job);
+            free(job->name);
         }
         free(files[i]);
     }
@@ -317,10 +307,12 @@ static void put_host(struct job *job) {
 }
 
 bool convert_prosody(int count, char **words) {
-    struct job job = { .folder = words[0] };
+    struct prosody job = { .folder = words[0] };
     struct dirent **hosts;
     if (count != 1)
-        return complain("prosody takes one folder");
+        return complain("prosody takes one folder, or one database");
+    if (db_is_url(words[0]))
+        return prosody_sql(words[0]);
     arena_init(&job.arena);
     int found = scandir(job.folder, &hosts, is_visible, alphasort);
     if (found < 0)

@@ -8,7 +8,6 @@
 #include "convert/eterm.h"
 #include "move/writer.h"
 #include "util/mem.h"
-#include <libxml/parser.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -60,25 +59,10 @@ static bool is_true(const char *text) {
 
 /* ---- XML --------------------------------------------------------------------------------------------------------------- */
 
-/* What is no element by itself is left out: it would spoil the dump.  NS is for one that says none. */
-static bool put_xml(struct job *job, const char *xml, size_t len, const char *ns, const char *what) {
-    xmlDocPtr doc = len && xml[0] == '<' && xml[1] != '!' && xml[1] != '?'
-                        ? xmlReadMemory(xml, (int)len, NULL, NULL,
-                                        XML_PARSE_NONET | XML_PARSE_NOERROR | XML_PARSE_NOWARNING | XML_PARSE_HUGE)
-                        : NULL;
-    xmlNodePtr root = doc ? xmlDocGetRootElement(doc) : NULL;
-    if (root) {
-        size_t name = 1 + strcspn(xml + 1, " \t\r\n/>");
-        buf_add(&job->out, xml, name);
-        if (!root->ns && *ns)
-            put_attr(&job->out, "xmlns", ns);
-        buf_add(&job->out, xml + name, len - name);
-    } else {
-        complain("%s@%s: %s is no XML, and is left out", job->user, job->host, what);
-    }
-    if (doc)
-        xmlFreeDoc(doc);
-    return root != NULL;
+/* What is no XML is left out, and told of. */
+static bool put_own(struct job *job, const char *xml, size_t len, const char *ns, const char *what) {
+    return put_xml(&job->out, xml, len, ns) ||
+           complain("%s@%s: %s is no XML, and is left out", job->user, job->host, what);
 }
 
 static void flush(struct job *job) {
@@ -279,7 +263,7 @@ static void put_vcard(struct job *job) {
     while (next(rows)) {
         size_t len;
         const char *xml = db_text(rows, 0, &len);
-        put_xml(job, xml, len, "vcard-temp", "the vCard");
+        put_own(job, xml, len, "vcard-temp", "the vCard");
         flush(job);
     }
 }
@@ -290,7 +274,7 @@ static void put_private(struct job *job) {
     while (next(rows)) {
         size_t len;
         const char *xml = db_text(rows, 0, &len);
-        put_xml(job, xml, len, db_text(rows, 1, NULL), "an element of private data");
+        put_own(job, xml, len, db_text(rows, 1, NULL), "an element of private data");
     }
     buf_puts(&job->out, "</query>");
     flush(job);
@@ -309,19 +293,6 @@ static void put_last(struct job *job) {
     }
 }
 
-/* MongooseIM says when a message came only as it delivers it. */
-static void put_delay(struct job *job, const char *us) {
-    static const char end[] = "</message>";
-    if (job->out.len < sizeof end || strcmp(job->out.data + job->out.len - (sizeof end - 1), end) != 0)
-        return;
-    job->out.len -= sizeof end - 1;
-    buf_puts(&job->out, "<delay xmlns='urn:xmpp:delay'");
-    put_attr(&job->out, "from", job->host);
-    buf_puts(&job->out, " stamp='");
-    put_stamp(&job->out, strtoll(us, NULL, 10));
-    buf_printf(&job->out, "'/>%s", end);
-}
-
 static void put_offline(struct job *job) {
     struct db_rows *rows = job->mongooseim
                                ? select_own(job, "packet, timestamp", "offline_message", " ORDER BY id", NULL)
@@ -330,8 +301,8 @@ static void put_offline(struct job *job) {
     while (next(rows)) {
         size_t len;
         const char *xml = db_text(rows, 0, &len);
-        if (put_xml(job, xml, len, "jabber:client", "a message that waits") && job->mongooseim)
-            put_delay(job, db_text(rows, 1, NULL));
+        if (put_own(job, xml, len, "jabber:client", "a message that waits") && job->mongooseim)
+            put_delay(&job->out, job->host, strtoll(db_text(rows, 1, NULL), NULL, 10));
         flush(job);
     }
     puts("</offline-messages>");
@@ -355,7 +326,7 @@ static void put_result(struct job *job, const char *id, int64_t us, const char *
         message = decoded.data;
         len = decoded.len;
     }
-    bool good = put_xml(job, message, len, "jabber:client", "an archived message");
+    bool good = put_own(job, message, len, "jabber:client", "an archived message");
     buf_puts(&job->out, "</forwarded></result>");
     if (good)
         flush(job);
@@ -509,7 +480,6 @@ static bool convert(bool mongooseim, int count, char **words) {
     job.failed |= job.db->failed;
     db_close(job.db);
     buf_free(&job.out);
-    xmlCleanupParser();
     return !job.failed;
 }
 

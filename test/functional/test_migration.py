@@ -274,3 +274,19 @@ def test_mongooseim_mysql():
         m.sql(TABLES.format(password="password", bytes="mediumblob", direction="ENUM('I', 'O')")
               + rows([f"x'{t}'" for t in terms(messages())]))
         imported_from_mongooseim(m.url)
+
+
+def test_prosody_sqlite():
+    with Prosody(storage="sql") as p, server() as s:
+        if not os.path.exists("/usr/share/lua/5.4/DBI.lua"):
+            raise Skip("lua-dbi-sqlite3 is not installed")
+        p.start()
+        for who in (ALICE, BOB):
+            p.add(*who)
+        fill(p)
+        source = f"sqlite:{p.path('prosody.sqlite')}"
+        summary, err = moved(s, "import", "--from", "prosody", source)
+        assert (summary["imported"], summary["warnings"], summary["unknown"]) == (2, 0, []), (summary, err)
+        check(s)
+        assert moved(s, "import", "--existing", "merge", "--from", "prosody", source)[0]["merged"] == 2
+        assert s.control("mam.stats", account=f"{BOB[0]}@{DOMAIN}")[0]["messages"] == 3
