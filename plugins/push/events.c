@@ -74,7 +74,7 @@ static void note(struct mk_ctx *c, const struct mk_stanza *s, const char *resour
         mk_timer_start(c, NULL, TIMER_PUBLISH, (uint32_t)me->delay);
 }
 
-enum mk_flow on_offline(struct mk_ctx *c, struct mk_ev_stanza *ev) {
+enum mk_flow on_missed(struct mk_ctx *c, struct mk_ev_stanza *ev) {
     if (!ev->again && is_worth(c, ev->stanza))
         note(c, ev->stanza, NULL);
     return MK_NEXT;

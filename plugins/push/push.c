@@ -154,7 +154,7 @@ static const struct mk_iq_decl iqs[] = {
     { "disable", NS_PUSH, MK_TO_ACCOUNT, MK_SET, MK_SERIAL, MK_OWNER, on_disable },
 };
 static const struct mk_hook_decl hooks[] = {
-    MK_ON(user_offline_message, MK_ORDER_PUSH, MK_INLINE, on_offline),
+    MK_ON(user_offline_message, MK_ORDER_PUSH, MK_INLINE, on_missed),
     MK_ON(session_send, MK_ORDER_PUSH, MK_INLINE, on_session_send),
     MK_ON(session_opened, MK_ORDER_SESSION, MK_INLINE, on_opened),
     MK_ON(session_resumed, MK_ORDER_SESSION, MK_INLINE, on_opened),

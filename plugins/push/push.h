@@ -38,7 +38,7 @@ struct account {
 struct account *account_self(struct mk_ctx *c);
 void account_fini(void *slot);
 
-enum mk_flow on_offline(struct mk_ctx *c, struct mk_ev_stanza *ev);
+enum mk_flow on_missed(struct mk_ctx *c, struct mk_ev_stanza *ev);
 enum mk_flow on_session_send(struct mk_ctx *c, struct mk_ev_send *ev);
 enum mk_flow on_opened(struct mk_ctx *c, struct mk_ev_session *ev);
 MK_SUSPENDS void on_publish_time(struct mk_ctx *c, struct mk_session *none);

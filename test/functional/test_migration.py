@@ -7,12 +7,12 @@ import os
 import subprocess
 import urllib.parse
 
+from databases import Postgres
 from dumps import CONFIG, moved, refused, write
 from element import children, show
 from foreign import Ejabberd, MariaDB, Prosody
 from mam import Found, fetch, wait_for
 from server import DOMAIN, Server, Skip
-from postgres import Postgres
 from test_dump import roster
 from test_vcard import vcard
 
