@@ -187,7 +187,7 @@ static bool copy_rows(struct job *job, struct item *i) {
     int64_t total;
     if (!count_rows(i->from, &total))
         return false;
-    progress_begin(&p, i->decl->name, total, i->sweep.rows);
+    progress_begin(&p, i->decl->name, "rows", total, i->sweep.rows);
     struct step s = { .what = PAGE, .coll = i->from, .to = i->to, .sweep = &i->sweep };
     bool good = true;
     while (good && !i->sweep.end) {
@@ -206,7 +206,7 @@ static bool sum_rows(const struct mk_coll *coll, int64_t now, int64_t total, str
     struct progress p;
     struct buf what = { 0 };
     buf_printf(&what, "%s in %s", coll->decl->name, coll->provider->name);
-    progress_begin(&p, what.data, total, 0);
+    progress_begin(&p, what.data, "rows", total, 0);
     struct step s = { .what = PAGE, .coll = coll, .now = now, .sweep = sum };
     while (!sum->end && do_step(&s) == MK_OK)
         progress_show(&p, sum->rows);

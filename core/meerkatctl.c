@@ -3,7 +3,7 @@
  * The control client.  It knows no command: the server tells what there is, and checks what is asked of it.
  * Exit status: 0 done, 1 the command failed, 2 it was asked wrongly, 3 no server answers.
  */
-#include <cjson/cJSON.h>
+#include "control_client.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
@@ -11,8 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -52,70 +50,25 @@ static void *need(void *p) {
 /* ---- the server ---------------------------------------------------------------------------------------------------- */
 
 static int connect_to(const struct options *o) {
-    struct sockaddr_un at = { .sun_family = AF_UNIX };
-    if (strlen(o->socket) >= sizeof at.sun_path)
-        die(NO_SERVER, "the path of the socket is too long: %s", o->socket);
-    strcpy(at.sun_path, o->socket);
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd >= 0 && connect(fd, (struct sockaddr *)&at, sizeof at) == 0)
+    int fd = control_connect(o->socket);
+    if (fd >= 0)
         return fd;
     if (o->complete)
         finish(DONE);
+    if (errno == ENAMETOOLONG)
+        die(NO_SERVER, "the path of the socket is too long: %s", o->socket);
     if (errno == EACCES)
         die(NO_SERVER, "%s is for root, the server's user and its group", o->socket);
     die(NO_SERVER, "no server answers at %s (%s)", o->socket, strerror(errno));
 }
 
-static void send_all(int fd, const char *data, size_t len) {
-    while (len) {
-        ssize_t n = send(fd, data, len, MSG_NOSIGNAL);
-        if (n < 0 && errno != EINTR)
-            die(NO_SERVER, "the server does not listen: %s", strerror(errno));
-        if (n > 0) {
-            data += n;
-            len -= (size_t)n;
-        }
-    }
-}
-
-/* One line, or what there is of it when the server hangs up. */
-static char *receive_line(int fd) {
-    size_t len = 0, cap = 64 * 1024;
-    char *text = need(malloc(cap));
-    for (;;) {
-        if (len + 1 == cap)
-            text = need(realloc(text, cap *= 2));
-        ssize_t n = recv(fd, text + len, cap - len - 1, 0);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            break;
-        len += (size_t)n;
-        if (text[len - 1] == '\n')
-            break;
-    }
-    text[len] = '\0';
-    return text;
-}
-
 static cJSON *ask(const struct options *o, const char *command, cJSON *args) {
-    cJSON *request = cJSON_CreateObject();
-    cJSON_AddStringToObject(request, "command", command);
-    if (args)
-        cJSON_AddItemToObject(request, "args", args);
-    char *text = need(cJSON_PrintUnformatted(request));
-    cJSON_Delete(request);
+    const char *why;
     int fd = connect_to(o);
-    send_all(fd, text, strlen(text));
-    send_all(fd, "\n", 1);
-    explicit_bzero(text, strlen(text));
-    cJSON_free(text);
-    char *line = receive_line(fd);
+    cJSON *answer = control_ask(fd, command, args, &why);
     close(fd);
-    cJSON *answer = cJSON_Parse(line);
-    if (!cJSON_IsObject(answer))
-        die(NO_SERVER, *line ? "the server's answer makes no sense" : "the server hung up without an answer");
-    free(line);
+    if (!answer)
+        die(NO_SERVER, "%s", why);
     return answer;
 }
 
@@ -202,6 +155,7 @@ static void print_usage(FILE *out) {
           "An argument is NAME=VALUE, --NAME VALUE, --NAME-file FILE (- is standard input), or a value alone in the "
           "order\n"
           "of the command's arguments.  meerkatctl help lists the commands, help COMMAND tells about one.\n"
+          "Accounts as XEP-0227 has them: meerkatctl export FILE, meerkatctl import FILE\n"
           "While the server is stopped: meerkatctl storage copy --from BACKEND --to BACKEND\n",
           out);
 }
@@ -265,6 +219,29 @@ static void storage_copy(const struct options *o) {
     argv[count] = NULL;
     execvp(argv[0], (char **)argv);
     die(FAILED, "%s can't be run: %s", argv[0], strerror(errno));
+}
+
+/* Files are read and written by another program, in the name of who asks.  Does not return. */
+static void move_accounts(const struct options *o) {
+    const char *program = getenv("MEERKAT_MOVE");
+    const char **argv = need(calloc((size_t)o->count + 6, sizeof(char *)));
+    int count = 0;
+    argv[count++] = program && *program ? program : MEERKAT_BIN_DIR "/meerkat-move";
+    argv[count++] = o->words[0];
+    argv[count++] = "--socket";
+    argv[count++] = o->socket;
+    if (o->json)
+        argv[count++] = "--json";
+    if (o->help)
+        argv[count++] = "--help";
+    for (int i = 1; i < o->count; i++)
+        argv[count++] = o->words[i];
+    execvp(argv[0], (char **)argv);
+    die(FAILED, "%s can't be run: %s", argv[0], strerror(errno));
+}
+
+static bool is_move(const struct options *o) {
+    return o->count && (strcmp(o->words[0], "export") == 0 || strcmp(o->words[0], "import") == 0);
 }
 
 static bool is_copy(const struct options *o) {
@@ -699,8 +676,7 @@ static const char *option_value(char **argv, int argc, int *i, const char *name)
 }
 
 static void read_options(struct options *o, int argc, char **argv) {
-    const char *from_env = getenv("MEERKAT_SOCKET");
-    o->socket = from_env && *from_env ? from_env : MEERKAT_RUN_DIR "/meerkat.sock";
+    o->socket = control_default_socket();
     o->words = need(calloc((size_t)argc + 1, sizeof(char *)));
     o->free_from = argc;
     for (int i = 1; i < argc; i++) {
@@ -771,6 +747,9 @@ int main(int argc, char **argv) {
     } else if (is_copy(&o)) {
         print_copy_usage(stdout);
         status = DONE;
+    } else if (is_move(&o)) {
+        move_accounts(&o);
+        status = FAILED;
     } else if (o.count && strcmp(o.words[0], "help") == 0) {
         o.words++;
         o.count--;

@@ -8,11 +8,11 @@
 
 enum { BAR = 30, DRAW_US = 100 * 1000, LINE_US = 10 * 1000 * 1000 };
 
-void progress_begin(struct progress *p, const char *what, int64_t total, int64_t done) {
-    *p = (struct progress){ what, total, done, monotonic_us(), 0, isatty(STDERR_FILENO), false };
+void progress_begin(struct progress *p, const char *what, const char *unit, int64_t total, int64_t done) {
+    *p = (struct progress){ what, unit, total, done, monotonic_us(), 0, isatty(STDERR_FILENO), false };
     p->shown_us = p->tty ? 0 : p->started_us;
-    if (!p->tty)
-        fprintf(stderr, "%s: %" PRId64 " of %" PRId64 " rows\n", what, done, total);
+    if (!p->tty && total)
+        fprintf(stderr, "%s: %" PRId64 " of %" PRId64 " %s\n", what, done, total, unit);
 }
 
 static int percent(const struct progress *p, int64_t done) {
@@ -23,12 +23,17 @@ static int percent(const struct progress *p, int64_t done) {
 
 static void draw(const struct progress *p, int64_t done, double rate, int64_t left) {
     char bar[BAR + 1];
+    if (!p->total) {
+        fprintf(stderr, "\r%-20.20s %" PRId64 " %s  %.0f %s/s \033[K", p->what, done, p->unit, rate, p->unit);
+        fflush(stderr);
+        return;
+    }
     int full = percent(p, done) * BAR / 100;
     memset(bar, ' ', BAR);
     memset(bar, '#', (size_t)full);
     bar[BAR] = '\0';
-    fprintf(stderr, "\r%-20.20s [%s] %3d %%  %.0f rows/s  %" PRId64 ":%02d:%02d left \033[K", p->what, bar,
-            percent(p, done), rate, left / 3600, (int)(left / 60 % 60), (int)(left % 60));
+    fprintf(stderr, "\r%-20.20s [%s] %3d %%  %.0f %s/s  %" PRId64 ":%02d:%02d left \033[K", p->what, bar,
+            percent(p, done), rate, p->unit, left / 3600, (int)(left / 60 % 60), (int)(left % 60));
     fflush(stderr);
 }
 
@@ -43,9 +48,11 @@ void progress_show(struct progress *p, int64_t done) {
     p->drawn = true;
     if (p->tty)
         draw(p, done, rate, left);
+    else if (p->total)
+        fprintf(stderr, "%s: %d %%, %" PRId64 " of %" PRId64 " %s, %.0f %s/s, %" PRId64 " s left\n", p->what,
+                percent(p, done), done, p->total, p->unit, rate, p->unit, left);
     else
-        fprintf(stderr, "%s: %d %%, %" PRId64 " of %" PRId64 " rows, %.0f rows/s, %" PRId64 " s left\n", p->what,
-                percent(p, done), done, p->total, rate, left);
+        fprintf(stderr, "%s: %" PRId64 " %s, %.0f %s/s\n", p->what, done, p->unit, rate, p->unit);
 }
 
 void progress_end(struct progress *p) {

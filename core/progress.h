@@ -7,12 +7,13 @@
 #include <stdint.h>
 
 struct progress {
-    const char *what;
+    const char *what, *unit; /* unit: "rows" */
     int64_t total, begun_at; /* rows; where this run began */
     uint64_t started_us, shown_us;
     bool tty, drawn;
 };
-void progress_begin(struct progress *p, const char *what, int64_t total, int64_t done);
+/* TOTAL 0: nobody knows how many there are. */
+void progress_begin(struct progress *p, const char *what, const char *unit, int64_t total, int64_t done);
 void progress_show(struct progress *p, int64_t done);
 void progress_end(struct progress *p); /* the bar is gone */
 

@@ -421,8 +421,10 @@ static bool start(struct conf_errors *e) {
     store_setup(&s->store);
     if (!load_start(e))
         return false;
-    if (!store_journal_open(&s->journal, why, sizeof why))
+    if (!store_journal_open(&s->journal, why, sizeof why)) {
         conf_error(e, NULL, "%s", why);
+        load_stop();
+    }
     return !e->count;
 }
 

@@ -69,10 +69,18 @@ static int parts(void *pg, const struct sql_table *t) {
     return rc;
 }
 
+/*
+ * meerkat_commits tells, after a connection was lost, whether its last transaction happened: each writes its number
+ * there.
+ */
+static const char commits_table[] = "CREATE TABLE IF NOT EXISTS meerkat_commits(server text,conn bigint,number bigint "
+                                    "NOT NULL,at timestamptz NOT NULL,PRIMARY KEY(server,conn))";
+
 void pgsql_print(const struct mk_coll *coll, struct mk_schema *out) {
     struct sql_table *t = sql_table_new(&sql_pgsql, coll);
     struct sql_parts wanted = { .count = 0 };
     sql_pgsql_want(&wanted, t);
+    mk_schema_add(out, "%s;\n", commits_table);
     sql_print(&engine, t, &wanted, &sql_pgsql_how, out);
     sql_parts_free(&wanted);
     sql_table_free(t);
@@ -82,12 +90,7 @@ int pgsql_define(struct pg *p, const struct sql_table *t, bool create, struct mk
     return sql_define(&engine, p, t, create, err);
 }
 
-/*
- * meerkat_commits tells, after a connection was lost, whether its last transaction happened: each writes its number
- * there.  Rows of servers that ended long ago are of no use.
- */
-static const char commits_table[] = "CREATE TABLE IF NOT EXISTS meerkat_commits(server text,conn bigint,number bigint "
-                                    "NOT NULL,at timestamptz NOT NULL,PRIMARY KEY(server,conn))";
+/* Rows of servers that ended long ago are of no use. */
 static const char commits_clean[] = "DELETE FROM meerkat_commits WHERE at<now()-interval '30 days'";
 
 bool pgsql_prepare_schema(struct pg *p) {

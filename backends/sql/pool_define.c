@@ -150,6 +150,7 @@ void pool_print(const struct pool_product *product, const struct mk_coll *coll, 
     struct sql_table *t = sql_table_new(product->dialect, coll);
     struct sql_parts wanted = { .count = 0 };
     product->want_parts(&wanted, t);
+    mk_schema_add(out, "%s;\n", product->commits_table);
     sql_print(&engine, t, &wanted, product->how, out);
     sql_parts_free(&wanted);
     sql_table_free(t);

@@ -3,8 +3,9 @@
  * What MariaDB and MySQL write and do in their own way.
  *
  * Texts of a key or an index are VARBINARY, which compares by octets and pads nothing.  A key of an index has 3072 bytes
- * at most: longer columns are cut to prefixes there, and a table whose own key could be longer has a column `_key` with
- * its hash, whose index is the unique one.  Definitions are no transactions: they take turns by a lock of the server, and
+ * at most: longer columns are cut to prefixes there.  A table whose own key could be longer has a column `_part` with a
+ * hash of its partition, which with the sort key is the unique one; or, if that is too long, a column `_key` with a hash of
+ * the whole.  Definitions are no transactions: they take turns by a lock of the server, and
  * do no harm when they are done again.
  */
 #include "pool.h"
@@ -13,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { INDEX_BYTES = 3072, TURN_S = 600 };
+enum { INDEX_BYTES = 3072, PART_BYTES = 20, TURN_S = 600 };
 
 /* ---- keys ------------------------------------------------------------------------------------------------------- */
 
@@ -37,7 +38,37 @@ static void add_hash(struct sql_query *q, struct sql_text *s, const struct sql_t
     sql_add(s, "),256))");
 }
 
+/* Of one column its hash; of several that of their hashes. */
+static void part_hash(struct sql_text *s, const struct sql_table *t, bool marks) {
+    struct mk_coll_key key = mk_coll_key(t->coll, 0);
+    bool many = key.partition > 1;
+    sql_add(s, many ? "LEFT(UNHEX(SHA2(CONCAT(" : "LEFT(UNHEX(");
+    for (uint32_t i = 0; i < key.partition; i++) {
+        sql_add(s, i ? ",SHA2(" : "SHA2(");
+        if (marks)
+            sql_mark(s, t->dialect);
+        else
+            sql_name(s, t->dialect, "", sql_col(t, key.cols[i])->name);
+        sql_add(s, ",256)");
+    }
+    sql_add(s, many ? "),256)),%d)" : "),%d)", PART_BYTES);
+}
+
+static void add_part(struct sql_text *s, const struct sql_table *t) {
+    struct mk_coll_key key = mk_coll_key(t->coll, 0);
+    sql_add(s, ",`_part` BINARY(%d) AS (", PART_BYTES);
+    part_hash(s, t, false);
+    sql_add(s, ") STORED,UNIQUE KEY `_key`(`_part`");
+    for (uint32_t i = 0; i < key.sort; i++)
+        sql_name(s, t->dialect, ",", sql_col(t, key.cols[key.partition + i])->name);
+    sql_add(s, ")");
+}
+
 static void add_key(struct sql_text *s, const struct sql_table *t) {
+    if (t->parted) {
+        add_part(s, t);
+        return;
+    }
     if (t->wide) {
         sql_add(s, ",`_key` BINARY(32) AS (");
         add_hash(NULL, s, t, NULL);
@@ -82,7 +113,8 @@ static bool search(struct sql_query *q, const struct sql_table *t, const struct 
         .number = "`_id` BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY",                                                  \
         .create_end = "ENGINE=InnoDB ROW_FORMAT=DYNAMIC COMMENT='meerkat'", .keyed_end = "", .add_column = add,        \
         .insert_lock = " FOR UPDATE", .sweep_lock = "", .name_max = 64, .index_bytes = INDEX_BYTES,                    \
-        .widths = { 1024, 1024, 8, 8, 1, 3071 }, .key = add_key, .key_order = key_order, .search = search,             \
+        .widths = { 1024, 1024, 8, 8, 1, 3071 }, .key = add_key, .key_order = key_order, .part_hash = part_hash,       \
+        .part_bytes = PART_BYTES, .search = search,                                                                    \
     }
 static const struct sql_dialect mariadb_dialect = DIALECT("utf8mb4_nopad_bin", "ADD COLUMN IF NOT EXISTS");
 static const struct sql_dialect mysql_dialect = DIALECT("utf8mb4_0900_bin", "ADD COLUMN");
@@ -118,7 +150,7 @@ static void want_key(struct sql_parts *wanted, const struct sql_table *t) {
 }
 
 static void want_parts(struct sql_parts *wanted, const struct sql_table *t) {
-    if (t->wide)
+    if (t->wide && !t->parted)
         want_key(wanted, t);
     sql_parts_indexes(wanted, t);
 }

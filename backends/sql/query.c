@@ -57,10 +57,18 @@ static void arg_set(struct sql_query *q, const struct sql_table *t, const struct
             arg(q, sql_col(t, i)->type, &row[i]);
 }
 
+/* What sql_in_part() left open.  KEY begins with the partition. */
+static void arg_part(struct sql_query *q, const struct sql_table *t, const struct mk_value *key) {
+    struct mk_coll_key cols = mk_coll_key(t->coll, 0);
+    for (unsigned i = 0; t->parted && i < cols.partition; i++)
+        arg(q, sql_col(t, cols.cols[i])->type, &key[i]);
+}
+
 static void arg_key(struct sql_query *q, const struct sql_table *t, const struct mk_value *key) {
     struct mk_coll_key cols = mk_coll_key(t->coll, 0);
     for (unsigned i = 0; i < t->key_count; i++)
         arg(q, sql_col(t, cols.cols[i])->type, &key[i]);
+    arg_part(q, t, key);
 }
 
 /* The key of a change: puts have a row, the others the key. */
@@ -68,6 +76,8 @@ static void arg_key_of(struct sql_query *q, const struct sql_table *t, const str
     struct mk_coll_key cols = mk_coll_key(t->coll, 0);
     bool row = x->kind == MK_X_PUT || x->kind == MK_X_PUT_IF;
     for (unsigned i = 0; i < t->key_count; i++)
+        arg(q, sql_col(t, cols.cols[i])->type, &x->values[row ? cols.cols[i] : i]);
+    for (unsigned i = 0; t->parted && i < cols.partition; i++)
         arg(q, sql_col(t, cols.cols[i])->type, &x->values[row ? cols.cols[i] : i]);
 }
 
@@ -152,6 +162,10 @@ static bool where_scan(struct sql_query *q, const struct sql_table *t, const str
     const uint32_t *sort = key.cols + key.partition;
     for (uint32_t i = 0; i < key.partition; i++)
         col_is(q, t, i ? " AND " : " WHERE ", key.cols[i], &scan->partition[i]);
+    if (scan->index == 0) {
+        sql_in_part(&q->buf, t, "=");
+        arg_part(q, t, scan->partition);
+    }
     bound(q, t, sort, scan->lo_count, scan->lo, scan->flags & MK_SCAN_LO_OPEN ? ">" : ">=");
     bound(q, t, sort, scan->hi_count, scan->hi, scan->flags & MK_SCAN_HI_OPEN ? "<" : "<=");
     for (uint32_t i = 0; i < scan->filter_count; i++)
@@ -214,10 +228,28 @@ bool sql_scan(struct sql_query *q, const struct sql_table *t, const struct mk_re
 }
 
 static bool has_key_order(const struct sql_table *t) {
-    return t->wide && t->dialect->key_order;
+    return t->wide && !t->parted && t->dialect->key_order;
+}
+
+/* In the order of an index of the partition's hash and the sort key. */
+static void behind_part(struct sql_query *q, const struct sql_table *t, const struct mk_value *after) {
+    struct mk_coll_key key = mk_coll_key(t->coll, 0);
+    sql_in_part(&q->buf, t, ">=");
+    arg_part(q, t, after);
+    sql_name(&q->buf, t->dialect, " AND (", "_part");
+    sql_add(&q->buf, "<>");
+    t->dialect->part_hash(&q->buf, t, true);
+    arg_part(q, t, after);
+    sql_add(&q->buf, " OR (1=%d", key.sort > 0);
+    bound(q, t, key.cols + key.partition, key.sort, after + key.partition, ">");
+    sql_add(&q->buf, "))");
 }
 
 static void behind_key(struct sql_query *q, const struct sql_table *t, const struct mk_value *after) {
+    if (t->parted) {
+        behind_part(q, t, after);
+        return;
+    }
     if (!has_key_order(t)) {
         bound(q, t, mk_coll_key(t->coll, 0).cols, t->key_count, after, ">");
         return;
@@ -226,6 +258,19 @@ static void behind_key(struct sql_query *q, const struct sql_table *t, const str
     t->dialect->key_order(q, t, NULL);
     sql_add(&q->buf, ">");
     t->dialect->key_order(q, t, after);
+}
+
+static void order_all(struct sql_query *q, const struct sql_table *t) {
+    struct mk_coll_key key = mk_coll_key(t->coll, 0);
+    if (has_key_order(t)) {
+        t->dialect->key_order(q, t, NULL);
+    } else if (t->parted) {
+        sql_name(&q->buf, t->dialect, "", "_part");
+        sql_add(&q->buf, key.sort ? "," : "");
+        sql_names(&q->buf, t, key.cols + key.partition, key.sort);
+    } else {
+        sql_key_cols(&q->buf, t);
+    }
 }
 
 void sql_all(struct sql_query *q, const struct sql_table *t, const struct mk_read *r) {
@@ -243,10 +288,7 @@ void sql_all(struct sql_query *q, const struct sql_table *t, const struct mk_rea
     is_visible(q, t, r->now);
     if (!count) {
         sql_add(&q->buf, " ORDER BY ");
-        if (has_key_order(t))
-            t->dialect->key_order(q, t, NULL);
-        else
-            sql_key_cols(&q->buf, t);
+        order_all(q, t);
         limit_scan(q, t, r->limit);
     }
     q->text = q->buf.s;

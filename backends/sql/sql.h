@@ -92,8 +92,15 @@ struct sql_dialect {
      */
     bool (*search)(struct sql_query *q, const struct sql_table *t, const struct mk_scan *scan);
     /*
-     * NULL, or adds what wide tables are ordered by in sql_all(), as no index has their whole key: a name, or, with AFTER,
-     * the value of that key.
+     * NULL, or wide tables have a column "_part" of PART_BYTES with a hash of their partition, which all that asks for a
+     * key or a partition names too: an index of it and of the sort key has them, if that is short enough.  Adds the hash
+     * of the partition's columns, or, MARKS, of placeholders in their order, each once.
+     */
+    void (*part_hash)(struct sql_text *s, const struct sql_table *t, bool marks);
+    uint32_t part_bytes;
+    /*
+     * NULL, or adds what other wide tables are ordered by in sql_all(), as no index has their whole key: a name, or, with
+     * AFTER, the value of that key.
      */
     void (*key_order)(struct sql_query *q, const struct sql_table *t, const struct mk_value *after);
 };
@@ -123,6 +130,7 @@ struct sql_table {
     bool searchable;        /* a column is MK_COL_TEXT_SEARCH */
     bool numbered;          /* has the column _id */
     bool wide;              /* the key may be longer than index_bytes */
+    bool parted;            /* wide, and has the column _part */
     char *texts[SQL_TEXTS]; /* of statements that are always the same; NULL what does not apply */
 };
 struct sql_table *sql_table_new(const struct sql_dialect *d, const struct mk_coll *coll);

@@ -35,6 +35,15 @@ void sql_where_key(struct sql_text *s, const struct sql_table *t) {
         sql_add(s, "=");
         sql_mark(s, t->dialect);
     }
+    sql_in_part(s, t, "=");
+}
+
+void sql_in_part(struct sql_text *s, const struct sql_table *t, const char *op) {
+    if (!t->parted)
+        return;
+    sql_name(s, t->dialect, " AND ", "_part");
+    sql_add(s, "%s", op);
+    t->dialect->part_hash(s, t, true);
 }
 
 void sql_visible(struct sql_text *s, const struct sql_table *t) {
@@ -264,6 +273,14 @@ bool sql_too_wide(const struct sql_table *t, const uint32_t *cols, uint32_t coun
     return t->dialect->index_bytes && bytes > t->dialect->index_bytes;
 }
 
+/* Whether the hash of the partition and the sort key fit into an index. */
+static bool is_parted(const struct sql_table *t, struct mk_coll_key key) {
+    uint32_t bytes = t->dialect->part_bytes;
+    for (uint32_t i = 0; i < key.sort; i++)
+        bytes += t->dialect->widths[sql_col(t, key.cols[key.partition + i])->type];
+    return t->wide && t->dialect->part_hash && bytes <= t->dialect->index_bytes;
+}
+
 struct sql_table *sql_table_new(const struct sql_dialect *d, const struct mk_coll *coll) {
     struct sql_table *t = sql_must(calloc(1, sizeof *t));
     struct mk_coll_key key = mk_coll_key(coll, 0);
@@ -280,6 +297,7 @@ struct sql_table *sql_table_new(const struct sql_dialect *d, const struct mk_col
         t->searchable |= (flags & MK_COL_TEXT_SEARCH) != 0;
     }
     t->wide = sql_too_wide(t, key.cols, t->key_count);
+    t->parted = is_parted(t, key);
     t->numbered = d->number && (t->searchable || t->wide || mk_coll_decl(coll)->flags & MK_COLL_BULKY);
     t->texts[SQL_T_GET] = make(t, text_get);
     if (d->upsert != SQL_NO_UPSERT) {

@@ -56,6 +56,19 @@ static const struct sql_dialect ticks = { COMMON,
                                           .index_bytes = 3072,
                                           .widths = { 1024, 0, 8, 8, 1, 3071 },
                                           .name_max = 20 };
+static void part_hash(struct sql_text *s, const struct sql_table *hashed, bool marks) {
+    sql_add(s, marks ? "HASH(" : "HASH(`owner`)");
+    if (marks)
+        sql_mark(s, hashed->dialect);
+    sql_add(s, marks ? ")" : "");
+}
+static const struct sql_dialect parted = { COMMON,
+                                           .quote = '`',
+                                           .upsert = SQL_ON_DUPLICATE,
+                                           .index_bytes = 3072,
+                                           .widths = { 1024, 0, 8, 8, 1, 3071 },
+                                           .part_hash = part_hash,
+                                           .part_bytes = 20 };
 static const struct sql_dialect plain = { COMMON, .quote = '"', .upsert = SQL_NO_UPSERT, .limit = SQL_FETCH };
 
 static struct sql_query q;
@@ -155,6 +168,26 @@ static void reads_all(void) {
          "\"owner\",\"id\",\"at\" LIMIT $5");
     CHECK_INT(q.args[2].v->u.i, 3);
     CHECK_INT(q.args[4].v->u.i, 5);
+}
+
+static void finds_partitions_by_their_hash(void) {
+    use(&parted);
+    CHECK(t->parted);
+    sql_get(&q, t, row, 9);
+    said("SELECT `owner`,`id`,`at`,`number`,`until` FROM `things` WHERE `owner`=? AND `id`=? AND `at`=? AND "
+         "`_part`=HASH(?) AND (`until` IS NULL OR `until`>?)");
+    CHECK_INT(q.count, 5);
+    CHECK(q.args[3].v == &row[OWNER]);
+    scan(MK_R_SCAN, (struct mk_scan){ .partition = row, .lo = row + ID, .lo_count = 1, .limit = 7 });
+    said("SELECT `owner`,`id`,`at`,`number`,`until` FROM `things` WHERE `owner`=? AND `_part`=HASH(?) AND `id`>=? AND "
+         "(`until` IS NULL OR `until`>?) ORDER BY `id`,`at` LIMIT ?");
+    sql_all(&q, t, &(struct mk_read){ .kind = MK_R_ALL, .limit = 5, .now = 9, .after = row });
+    said("SELECT `owner`,`id`,`at`,`number`,`until` FROM `things` WHERE 1=1 AND `_part`>=HASH(?) AND (`_part`<>HASH(?) "
+         "OR (1=1 AND `id`>=? AND (`id`>? OR (`id`=? AND `at`>?)))) AND (`until` IS NULL OR `until`>?) ORDER BY "
+         "`_part`,`id`,`at` LIMIT ?");
+    CHECK(q.args[1].v == &row[OWNER] && q.args[2].v == &row[ID]);
+    sql_put_if(&q, t, &x, 9);
+    CHECK(strstr(q.text, " AND `at`=? AND `_part`=HASH(?) AND ") != NULL);
 }
 
 static void add_mark(struct sql_text *s, const struct sql_part *part, const char *mark) {
@@ -297,9 +330,9 @@ static void forgets_the_oldest_statement(void) {
 }
 
 int main(void) {
-    int failed =
-        CHECK_RUN(T(reads), T(scans_with_bounds), T(reads_all), T(prints_the_schema), T(puts_rows), T(changes_rows),
-                  T(sweeps), T(makes_tables), T(finds_words), T(forgets_the_oldest_statement));
+    int failed = CHECK_RUN(T(reads), T(scans_with_bounds), T(reads_all), T(finds_partitions_by_their_hash),
+                           T(prints_the_schema), T(puts_rows), T(changes_rows), T(sweeps), T(makes_tables),
+                           T(finds_words), T(forgets_the_oldest_statement));
     sql_query_free(&q);
     sql_table_free(t);
     return failed;

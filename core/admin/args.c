@@ -78,8 +78,9 @@ static int read_value(struct arg *a, struct arena *arena, struct mk_result *resu
 static int put(struct arg *a, struct arena *arena, const char *value, struct mk_result *result) {
     size_t len = strlen(value);
     bool list = a->decl->type == MK_ARG_TEXTS;
-    if (len > ARG_MAX_BYTES || (list && a->text && strlen(a->text) + len > ARG_MAX_BYTES))
-        return mk_result_error(result, MK_E_INVALID, "%s is longer than %d bytes", a->decl->name, ARG_MAX_BYTES);
+    size_t most = a->decl->flags & MK_ARG_LONG ? ARG_LONG_BYTES : ARG_MAX_BYTES;
+    if (len > most || (list && a->text && strlen(a->text) + len > most))
+        return mk_result_error(result, MK_E_INVALID, "%s is longer than %zu bytes", a->decl->name, most);
     if (!utf8_valid_xml(value, len))
         return mk_result_error(result, MK_E_INVALID, "%s must be UTF-8 without control characters", a->decl->name);
     if (list && strchr(value, '\n'))

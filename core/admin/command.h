@@ -10,6 +10,7 @@
 
 enum {
     ARG_MAX_BYTES = 64 * 1024, /* of one argument */
+    ARG_LONG_BYTES = 8 << 20,  /* of one with MK_ARG_LONG */
     ARG_MAX_COUNT = 256        /* in a request, a list's items counted one by one */
 };
 

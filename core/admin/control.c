@@ -26,7 +26,14 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-enum { CLIENTS_MAX = 64, REQUEST_MAX = 512 * 1024, IDLE_S = 300, STALLED_S = 10, NO_DESCRIPTOR_US = 50000 };
+enum {
+    CLIENTS_MAX = 64,
+    READ_MAX = 512 * 1024,
+    REQUEST_MAX = ARG_LONG_BYTES + (4 << 20),
+    IDLE_S = 300,
+    STALLED_S = 10,
+    NO_DESCRIPTOR_US = 50000
+};
 
 struct client {
     struct list link;
@@ -316,6 +323,7 @@ static void client_new(int fd, uid_t uid) {
     control.count++;
     bufferevent_setcb(c->be, on_read, on_written, on_event, c);
     bufferevent_setwatermark(c->be, EV_READ, 0, REQUEST_MAX);
+    bufferevent_set_max_single_read(c->be, READ_MAX); /* each looks for the end of a line anew */
     bufferevent_set_timeouts(c->be, &idle, &stalled);
     bufferevent_enable(c->be, EV_READ | EV_WRITE);
 }

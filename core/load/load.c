@@ -171,8 +171,10 @@ bool load_start(struct conf_errors *e) {
     struct plan *p = load.plans;
     p->e = e;
     number_modules(p);
-    if (!start_units(p))
+    if (!start_units(p)) {
+        load_stop();
         return false;
+    }
     put_in_force(p);
     return true;
 }

@@ -221,6 +221,10 @@ static void reports_failed_starts(void) {
     begin();
     CHECK(!start(HOST "plugins = { t_keeper = { }; };\nbackends = { t_backend = { path = \"broken\"; }; };"));
     CHECK_TEXT(said(), "2: plugin t_keeper: can't make t_things\n");
+    begin();
+    CHECK(!start(
+        HOST "plugins = { t_keeper = { }; t_alpha = { greeting = \"fail\"; }; };\nbackends = { t_backend = { }; };"));
+    CHECK(!load_backend("t_backend", strlen("t_backend"))); /* what was started before is stopped */
 }
 
 /* ---- host types and hosts ---------------------------------------------------------------------------------------- */

@@ -105,6 +105,45 @@ int mk_account_create(struct mk_ctx *c, const struct mk_jid *account, const char
     return rc ? rc : entity_ask(c, before.account, "account_created", created_turn, NULL, NULL);
 }
 
+/* ---- keys --------------------------------------------------------------------------------------------------------- */
+
+int mk_account_scram(struct mk_ctx *c, const struct mk_jid *account, uint32_t hash, struct mk_scram_keys *out) {
+    struct visit before;
+    const struct mk_auth *provider;
+    int rc = visit(c, account, &before);
+    if (rc)
+        return rc;
+    rc = find_provider(c, before.account, &provider);
+    if (rc == 0)
+        rc = mk_auth_scram(c, provider, before.account, hash, out);
+    return leave(c, &before, rc);
+}
+
+MK_SUSPENDS static int put_keys(struct mk_ctx *c, const struct mk_jid *account, const struct mk_scram_keys *keys,
+                                uint32_t count, bool *made) {
+    const struct host_type *type = c->host->type;
+    const struct mk_auth *provider;
+    int rc = find_writer(c, account, &provider);
+    if (rc != MK_E_NOTFOUND)
+        return rc ? rc : mk_auth_put_keys(c, provider, account, keys, count);
+    *made = true;
+    for (uint32_t i = 0; i < type->auth_count; i++)
+        if (provider_caps(type->auth[i]) & MK_AUTH_WRITE)
+            return mk_auth_put_keys(c, type->auth[i], account, keys, count);
+    return MK_E_UNSUPPORTED;
+}
+
+int mk_account_put_keys(struct mk_ctx *c, const struct mk_jid *account, const struct mk_scram_keys *keys,
+                        uint32_t count) {
+    struct visit before;
+    bool made = false;
+    int rc = visit(c, account, &before);
+    if (rc)
+        return rc;
+    rc = leave(c, &before, put_keys(c, before.account, keys, count, &made));
+    return rc || !made ? rc : entity_ask(c, before.account, "account_created", created_turn, NULL, NULL);
+}
+
 /* ---- remove ------------------------------------------------------------------------------------------------------- */
 
 struct removal {

@@ -67,12 +67,34 @@ static void run_aside(struct mk_ctx *c, void *arg) {
     free(a);
 }
 
+/* An entity stays while something runs beside it, but only its own: a host's queries run on any worker. */
+static struct mk_entity *own_entity(const struct mk_ctx *c) {
+    return c->entity && c->entity->jid && c->self == c->entity->jid ? c->entity : NULL;
+}
+
 static void start_aside(struct mk_ctx *c, const struct iq_entry *entry, const struct mk_stanza *iq) {
     struct aside_iq *a = xmalloc(sizeof *a);
     *a = (struct aside_iq){ entry, mk_keep(iq), mk_receipt_hold(iq) };
-    /* An entity stays while something runs beside it, but only its own: a host's queries run on any worker. */
-    struct mk_entity *e = c->entity && c->entity->jid && c->self == c->entity->jid ? c->entity : NULL;
-    turn_aside(e, c->host, c->self, run_aside, a);
+    turn_aside(own_entity(c), c->host, c->self, run_aside, a);
+}
+
+struct aside {
+    const struct instance *inst;
+    void (*fn)(struct mk_ctx *c, void *arg);
+    void *arg;
+};
+
+static void run_fn(struct mk_ctx *c, void *arg) {
+    struct aside *a = arg;
+    c->inst = a->inst;
+    a->fn(c, a->arg);
+    free(a);
+}
+
+void mk_aside(struct mk_ctx *c, void (*fn)(struct mk_ctx *c, void *arg), void *arg) {
+    struct aside *a = xmalloc(sizeof *a);
+    *a = (struct aside){ c->inst, fn, arg };
+    turn_aside(own_entity(c), c->host, c->self, run_fn, a);
 }
 
 void iq_handle(struct mk_ctx *c, const struct iq_entry *entry, const struct mk_stanza *iq) {

@@ -22,22 +22,8 @@ static void unlink_timer(struct object_timer *t) {
     *at = t->next;
 }
 
-struct aside_timer {
-    const struct instance *inst;
-    const struct mk_timer_decl *row;
-};
-
-static void run_aside(struct mk_ctx *c, void *arg) {
-    struct aside_timer *a = arg;
-    c->inst = a->inst;
-    a->row->fn(c, NULL);
-    free(a);
-}
-
-static void start_aside(struct mk_ctx *c, const struct object_timer *t) {
-    struct aside_timer *a = xmalloc(sizeof *a);
-    *a = (struct aside_timer){ t->inst, t->row };
-    turn_aside(c->entity, c->host, c->self, run_aside, a);
+static void run_aside(struct mk_ctx *c, void *row) {
+    ((const struct mk_timer_decl *)row)->fn(c, NULL);
 }
 
 static void fired_turn(struct mk_ctx *c, struct mail *m) {
@@ -50,7 +36,7 @@ static void fired_turn(struct mk_ctx *c, struct mail *m) {
     }
     c->inst = t->inst;
     if (t->row->mode == MK_ASIDE)
-        start_aside(c, t);
+        mk_aside(c, run_aside, (void *)t->row);
     else
         t->row->fn(c, s);
 }

@@ -241,3 +241,10 @@ int mk_stanza_read(struct mk_ctx *c, struct mk_view xml, const struct mk_stanza 
     *out = stanza_lend(c, s);
     return MK_OK;
 }
+
+int mk_elem_stanza(struct mk_ctx *c, const struct mk_elem *e, const struct mk_stanza **out) {
+    struct mk_out *o = out_fragment(c, &c->arena);
+    o->ns = "\x01"; /* as in mk_stanza_xml() */
+    mk_put_elem(o, e);
+    return mk_stanza_read(c, out_bytes(o), out);
+}

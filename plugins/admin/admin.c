@@ -21,6 +21,8 @@ const struct service services[] = {
     FORM("get-user-roster", "Get User Roster", "roster.show", form_accounts, run_roster),
     FORM("get-user-lastlogin", "Get User Last Login Time", "users.info", form_accounts, run_last_login),
     FORM("user-stats", "Get User Statistics", "sessions.list", form_account, run_stats),
+    FORM("edit-blacklist", "Edit Blacklist", "access.set", form_access, run_access),
+    FORM("edit-whitelist", "Edit Whitelist", "access.set", form_access, run_access),
     PLAIN("get-registered-users-num", "Get Number of Registered Users", "users.count", run_count),
     PLAIN("get-disabled-users-num", "Get Number of Disabled Users", "users.restricted", run_count),
     PLAIN("get-online-users-num", "Get Number of Online Users", "sessions.list", run_count),
@@ -87,7 +89,7 @@ static const struct mk_opt_decl options[] = {
                "Most accounts in one list, whatever the form asks for."),
 };
 static const struct mk_xep_decl xeps[] = {
-    { "0133", "1.3.1", "partial", "No service-wide lists of who may not, or who alone may, be talked to." },
+    { "0133", "1.3.1", "complete", "With the plugins that have the operator's commands." },
 };
 
 MK_PLUGIN(admin, .version = "1.0", .summary = "Service administration from within a client (XEP-0133)",

@@ -32,7 +32,8 @@ static bool takes(const struct mk_cmd_decl *row, const char *arg) {
 }
 
 int call_run(struct mk_ctx *c, const struct mk_jid *who, const struct call *call, const struct mk_result **result) {
-    const char *names[ARGS_MAX + 1], *values[ARGS_MAX + 1];
+    enum { MOST = ARGS_MAX + LIST_MAX + 1 };
+    const char **names = mk_alloc(c, MOST * sizeof *names), **values = mk_alloc(c, MOST * sizeof *values);
     const struct mk_cmd_decl *row = command_row(c, call->command);
     const struct mk_jid *target = NULL;
     uint32_t count = 0;
@@ -47,6 +48,10 @@ int call_run(struct mk_ctx *c, const struct mk_jid *who, const struct call *call
         if (strcmp(call->args[i].name, row->at) == 0 &&
             mk_jid_parse(c, (struct mk_view){ call->args[i].value, strlen(call->args[i].value) }, &target) != MK_OK)
             return MK_E_JID;
+    }
+    for (uint32_t i = 0; i < call->count && i < LIST_MAX; i++) {
+        names[count] = call->list;
+        values[count++] = call->values[i];
     }
     if (!*row->at && takes(row, "host")) {
         names[count] = "host";

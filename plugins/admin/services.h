@@ -29,13 +29,16 @@ static inline const struct service *service_of(const struct mk_adhoc_request *r)
 
 /* ---- calls.c: arguments out of a form, commands, results ---- */
 
-enum { ARGS_MAX = 4 };
+enum { ARGS_MAX = 4, LIST_MAX = 200 };
 /* A command and its arguments, ended by a NULL name. */
 struct call {
     const char *command;
     struct {
         const char *name, *value;
     } args[ARGS_MAX];
+    const char *list; /* name of an argument with COUNT values, or NULL */
+    const char *const *values;
+    uint32_t count;
 };
 
 /* Runs it as WHO, who must be allowed to.  If it fails *RESULT says why, perhaps. */
@@ -94,6 +97,8 @@ SERVICE(form_welcome);
 SERVICE(run_welcome);
 SERVICE(form_admins);
 SERVICE(run_admins);
+SERVICE(form_access);
+SERVICE(run_access);
 SERVICE(form_stop);
 SERVICE(run_stop);
 

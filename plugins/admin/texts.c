@@ -143,6 +143,41 @@ int run_admins(struct mk_ctx *c, struct mk_adhoc_request *r) {
     return MK_OK;
 }
 
+/* ---- who may be talked to ----------------------------------------------------------------------------------------------- */
+
+static bool is_black(const struct mk_adhoc_request *r) {
+    return strstr(r->command->node, "black") != NULL;
+}
+
+int form_access(struct mk_ctx *c, struct mk_adhoc_request *r) {
+    const struct call call = { .command = "access.show", .args = { { "list", is_black(r) ? "black" : "white" } } };
+    const struct mk_result *result;
+    int rc = call_run(c, r->who, &call, &result);
+    if (rc != MK_OK)
+        return rc;
+    form_type(r->out);
+    mk_form_open(r->out, is_black(r) ? "blacklistjids" : "whitelistjids", "jid-multi",
+                 is_black(r) ? "The blacklist" : "The whitelist");
+    for (unsigned i = 0; i < mk_result_rows(result); i++)
+        if (mk_result_get(c, result, i, "jid"))
+            mk_leaf(r->out, "value", NULL, mk_result_get(c, result, i, "jid"));
+    mk_close(r->out);
+    return MK_OK;
+}
+
+int run_access(struct mk_ctx *c, struct mk_adhoc_request *r) {
+    const char *var = is_black(r) ? "blacklistjids" : "whitelistjids";
+    struct call call = { .command = "access.set", .args = { { "list", is_black(r) ? "black" : "white" } } };
+    if (!mk_form_field(r->form, var))
+        return MK_E_INVALID;
+    call.list = "jids";
+    call.values = form_values(c, r->form, var, &call.count);
+    if (call.count > LIST_MAX)
+        return fail(r, "The list is too long for a form.");
+    call_done(c, r, &call, NULL);
+    return MK_OK;
+}
+
 /* ---- stopping ------------------------------------------------------------------------------------------------------------- */
 
 int form_stop(struct mk_ctx *c, struct mk_adhoc_request *r) {

@@ -29,6 +29,12 @@ enum {
     COL_SERVER_256,
     COL_STORED_512,
     COL_SERVER_512,
+    COL_ITERATIONS_1,
+    COL_SALT_1,
+    COL_ITERATIONS_256,
+    COL_SALT_256,
+    COL_ITERATIONS_512,
+    COL_SALT_512,
     COL_COUNT
 };
 enum { M_CREATED, M_REMOVED };
@@ -39,13 +45,14 @@ static const struct hash {
     gnutls_mac_algorithm_t mac;
     gnutls_digest_algorithm_t digest;
     uint32_t len, cap;
-    unsigned stored, server; /* columns */
+    unsigned stored, server, iterations, salt; /* columns; the last two are null if it shares those of all */
 } hashes[] = {
-    [MK_SHA_1] = { "sha-1", GNUTLS_MAC_SHA1, GNUTLS_DIG_SHA1, 20, MK_AUTH_SCRAM_SHA_1, COL_STORED_1, COL_SERVER_1 },
+    [MK_SHA_1] = { "sha-1", GNUTLS_MAC_SHA1, GNUTLS_DIG_SHA1, 20, MK_AUTH_SCRAM_SHA_1, COL_STORED_1, COL_SERVER_1,
+                   COL_ITERATIONS_1, COL_SALT_1 },
     [MK_SHA_256] = { "sha-256", GNUTLS_MAC_SHA256, GNUTLS_DIG_SHA256, 32, MK_AUTH_SCRAM_SHA_256, COL_STORED_256,
-                     COL_SERVER_256 },
+                     COL_SERVER_256, COL_ITERATIONS_256, COL_SALT_256 },
     [MK_SHA_512] = { "sha-512", GNUTLS_MAC_SHA512, GNUTLS_DIG_SHA512, 64, MK_AUTH_SCRAM_SHA_512, COL_STORED_512,
-                     COL_SERVER_512 },
+                     COL_SERVER_512, COL_ITERATIONS_512, COL_SALT_512 },
 };
 enum { HASHES = sizeof hashes / sizeof hashes[0] };
 
@@ -128,10 +135,24 @@ static bool has_keys(const struct mk_row *row, const struct hash *h) {
     return mk_row_bytes(row, h->stored).len == h->len && mk_row_bytes(row, h->server).len == h->len;
 }
 
-static bool row_is_sane(const struct mk_row *row) {
-    size_t salt = mk_row_bytes(row, COL_SALT).len;
-    int64_t iterations = mk_row_int(row, COL_ITERATIONS);
+static bool is_sane(size_t salt, int64_t iterations) {
     return salt >= 1 && salt <= DIGEST_MAX && iterations >= 1 && iterations <= MAX_ITERATIONS;
+}
+
+/* The columns that the salt and iterations of H are in. */
+static unsigned salt_col(const struct mk_row *row, const struct hash *h) {
+    return mk_row_is_null(row, h->salt) ? (unsigned)COL_SALT : h->salt;
+}
+static unsigned iterations_col(const struct mk_row *row, const struct hash *h) {
+    return mk_row_is_null(row, h->iterations) ? (unsigned)COL_ITERATIONS : h->iterations;
+}
+
+static bool row_is_sane(const struct mk_row *row) {
+    bool sane = is_sane(mk_row_bytes(row, COL_SALT).len, mk_row_int(row, COL_ITERATIONS));
+    for (size_t i = 0; i < HASHES; i++)
+        sane &=
+            is_sane(mk_row_bytes(row, salt_col(row, &hashes[i])).len, mk_row_int(row, iterations_col(row, &hashes[i])));
+    return sane;
 }
 
 /* Makes the row of ACCOUNT with keys of PASSWORD into ROW; what it points to is the turn's. */
@@ -157,6 +178,7 @@ MK_SUSPENDS static int make_row(struct mk_ctx *c, const struct mk_jid *account, 
         bool has = j->wanted & h->cap;
         row[h->stored] = has ? mk_v_bytes(j->keys[i].stored, h->len) : mk_v_null();
         row[h->server] = has ? mk_v_bytes(j->keys[i].server, h->len) : mk_v_null();
+        row[h->iterations] = row[h->salt] = mk_v_null();
     }
     return 0;
 }
@@ -168,9 +190,9 @@ MK_SUSPENDS static int exists(struct mk_ctx *c, const struct mk_jid *account) {
     return get(c, account, &row);
 }
 
-static void copy_salt(const struct mk_row *row, struct mk_scram_keys *out) {
-    struct mk_view salt = mk_row_bytes(row, COL_SALT);
-    out->iterations = (uint32_t)mk_row_int(row, COL_ITERATIONS);
+static void copy_salt(const struct mk_row *row, const struct hash *h, struct mk_scram_keys *out) {
+    struct mk_view salt = mk_row_bytes(row, salt_col(row, h));
+    out->iterations = (uint32_t)mk_row_int(row, iterations_col(row, h));
     out->salt_len = (uint32_t)salt.len;
     memcpy(out->salt, salt.s, salt.len);
 }
@@ -193,7 +215,7 @@ MK_SUSPENDS static int scram(struct mk_ctx *c, const struct mk_jid *account, uin
         mk_log(c, MK_ERROR, "The row of %s in collection accounts is damaged", mk_jid_text(account));
         return MK_E_BACKEND;
     }
-    copy_salt(row, out);
+    copy_salt(row, h, out);
     if (!has_keys(row, h))
         return MK_E_UNSUPPORTED;
     memcpy(out->stored_key, mk_row_bytes(row, h->stored).s, h->len);
@@ -231,7 +253,7 @@ MK_SUSPENDS static int check_password(struct mk_ctx *c, const struct mk_jid *acc
         return MK_E_BACKEND;
     }
     struct mk_scram_keys salt;
-    copy_salt(row, &salt);
+    copy_salt(row, h, &salt);
     struct job j = { .password = password, .iterations = salt.iterations, .wanted = h->cap };
     memcpy(j.salt, salt.salt, salt.salt_len);
     j.salt_len = salt.salt_len;
@@ -254,7 +276,7 @@ MK_SUSPENDS static int set_password(struct mk_ctx *c, const struct mk_jid *accou
     return rc ? rc : mk_put_if(c, me->accounts, COL_CHANGED, mk_v_time(changed), values);
 }
 
-/* All hashes share the salt. */
+/* They share the salt of all. */
 MK_SUSPENDS static int add_keys(struct mk_ctx *c, const struct mk_jid *account, const struct mk_scram_keys *keys) {
     const struct auth_internal *me = mk_inst(c);
     struct mk_value values[COL_COUNT];
@@ -275,10 +297,11 @@ MK_SUSPENDS static int add_keys(struct mk_ctx *c, const struct mk_jid *account, 
     values[COL_CHANGED] = mk_v_time(mk_row_int(row, COL_CHANGED));
     values[COL_ITERATIONS] = mk_v_int(keys->iterations);
     values[COL_SALT] = mk_v_bytes(salt.s, salt.len);
-    for (unsigned i = COL_STORED_1; i < COL_COUNT; i++) {
-        struct mk_view old = mk_row_bytes(row, i);
-        values[i] = old.s ? mk_v_bytes(old.s, old.len) : mk_v_null();
-    }
+    for (unsigned i = COL_STORED_1; i < COL_COUNT; i++)
+        values[i] = mk_row_is_null(row, i) ? mk_v_null()
+                    : i >= COL_ITERATIONS_1 && (i - COL_ITERATIONS_1) % 2 == 0
+                        ? mk_v_int(mk_row_int(row, i))
+                        : mk_v_bytes(mk_row_bytes(row, i).s, mk_row_bytes(row, i).len);
     values[h->stored] = mk_v_bytes(keys->stored_key, h->len);
     values[h->server] = mk_v_bytes(keys->server_key, h->len);
     return mk_put_if(c, me->accounts, COL_CHANGED, mk_v_time(mk_row_int(row, COL_CHANGED)), values);
@@ -300,6 +323,67 @@ MK_SUSPENDS static int create(struct mk_ctx *c, const struct mk_jid *account, co
         mk_count(c, M_CREATED, 1);
     return rc;
 }
+
+/* ---- keys of another server ------------------------------------------------------------------------------------ */
+
+static bool keys_are_sane(const struct mk_scram_keys *keys, uint32_t count) {
+    uint32_t seen = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        if (keys[i].hash >= HASHES || seen & 1u << keys[i].hash || keys[i].len != hashes[keys[i].hash].len ||
+            !is_sane(keys[i].salt_len, keys[i].iterations))
+            return false;
+        seen |= 1u << keys[i].hash;
+    }
+    return count > 0;
+}
+
+/* The salt of the strongest becomes that of all; another hash with another one has it beside its keys. */
+static void fill_keys(struct mk_value row[COL_COUNT], const struct mk_scram_keys *keys, uint32_t count) {
+    const struct mk_scram_keys *top = &keys[0];
+    for (uint32_t i = 1; i < count; i++)
+        top = keys[i].hash > top->hash ? &keys[i] : top;
+    row[COL_ITERATIONS] = mk_v_int(top->iterations);
+    row[COL_SALT] = mk_v_bytes(top->salt, top->salt_len);
+    for (unsigned i = COL_STORED_1; i < COL_COUNT; i++)
+        row[i] = mk_v_null();
+    for (uint32_t i = 0; i < count; i++) {
+        const struct mk_scram_keys *k = &keys[i];
+        const struct hash *h = &hashes[k->hash];
+        row[h->stored] = mk_v_bytes(k->stored_key, k->len);
+        row[h->server] = mk_v_bytes(k->server_key, k->len);
+        if (k->salt_len == top->salt_len && memcmp(k->salt, top->salt, k->salt_len) == 0 &&
+            k->iterations == top->iterations)
+            continue;
+        row[h->salt] = mk_v_bytes(k->salt, k->salt_len);
+        row[h->iterations] = mk_v_int(k->iterations);
+    }
+}
+
+MK_SUSPENDS static int put_keys(struct mk_ctx *c, const struct mk_jid *account, const struct mk_scram_keys *keys,
+                                uint32_t count) {
+    const struct auth_internal *me = mk_inst(c);
+    struct mk_value values[COL_COUNT];
+    const struct mk_row *row;
+    if (!mk_jid_local(account).len || !keys_are_sane(keys, count))
+        return MK_E_INVALID;
+    int rc = get(c, account, &row);
+    if (rc && rc != MK_E_NOTFOUND)
+        return rc;
+    bool there = rc == MK_OK;
+    values[COL_HOST] = mk_v_view(mk_jid_domain(account));
+    values[COL_USERNAME] = mk_v_view(mk_jid_local(account));
+    values[COL_CREATED] = mk_v_time(there ? mk_row_int(row, COL_CREATED) : mk_now(c));
+    values[COL_CHANGED] = mk_v_time(mk_now(c));
+    fill_keys(values, keys, count);
+    if (there)
+        return mk_put_if(c, me->accounts, COL_CHANGED, mk_v_time(mk_row_int(row, COL_CHANGED)), values);
+    rc = mk_put_now(c, me->accounts, MK_IF_ABSENT, values);
+    if (rc == MK_OK)
+        mk_count(c, M_CREATED, 1);
+    return rc;
+}
+
+/* ---- the rest -------------------------------------------------------------------------------------------------- */
 
 MK_SUSPENDS static int remove_account(struct mk_ctx *c, const struct mk_jid *account) {
     const struct auth_internal *me = mk_inst(c);
@@ -354,6 +438,7 @@ static const struct mk_auth_ops ops = {
     .list = list,
     .narrow = narrow,
     .add_keys = add_keys,
+    .put_keys = put_keys,
 };
 static const struct mk_provide_decl provides[] = {
     MK_PROVIDE(mk_auth, 1, 0, &ops, "Accounts kept in a collection of any storage backend."),
@@ -376,17 +461,23 @@ static const struct mk_col_decl account_cols[] = {
     [COL_USERNAME] = { "username", MK_C_TEXT, MK_COL_SORT, "Local part of the account, prepared." },
     [COL_CREATED] = { "created", MK_C_TIME, 0, "When the account was made." },
     [COL_CHANGED] = { "changed", MK_C_TIME, 0, "When the password was set." },
-    [COL_ITERATIONS] = { "iterations", MK_C_INT, 0, "Iterations of PBKDF2." },
-    [COL_SALT] = { "salt", MK_C_BYTES, 0, "Salt of all hashes." },
+    [COL_ITERATIONS] = { "iterations", MK_C_INT, 0, "Iterations of PBKDF2 for them." },
+    [COL_SALT] = { "salt", MK_C_BYTES, 0, "Salt of the hashes that have none of their own." },
     [COL_STORED_1] = { "stored_sha1", MK_C_BYTES, MK_COL_NULL, "StoredKey of SCRAM-SHA-1." },
     [COL_SERVER_1] = { "server_sha1", MK_C_BYTES, MK_COL_NULL, "ServerKey of SCRAM-SHA-1." },
     [COL_STORED_256] = { "stored_sha256", MK_C_BYTES, MK_COL_NULL, "StoredKey of SCRAM-SHA-256." },
     [COL_SERVER_256] = { "server_sha256", MK_C_BYTES, MK_COL_NULL, "ServerKey of SCRAM-SHA-256." },
     [COL_STORED_512] = { "stored_sha512", MK_C_BYTES, MK_COL_NULL, "StoredKey of SCRAM-SHA-512." },
     [COL_SERVER_512] = { "server_sha512", MK_C_BYTES, MK_COL_NULL, "ServerKey of SCRAM-SHA-512." },
+    [COL_ITERATIONS_1] = { "iterations_sha1", MK_C_INT, MK_COL_NULL, "Iterations of SHA-1, of keys that were moved." },
+    [COL_SALT_1] = { "salt_sha1", MK_C_BYTES, MK_COL_NULL, "Their salt." },
+    [COL_ITERATIONS_256] = { "iterations_sha256", MK_C_INT, MK_COL_NULL, "The same of SHA-256." },
+    [COL_SALT_256] = { "salt_sha256", MK_C_BYTES, MK_COL_NULL, "Their salt." },
+    [COL_ITERATIONS_512] = { "iterations_sha512", MK_C_INT, MK_COL_NULL, "The same of SHA-512." },
+    [COL_SALT_512] = { "salt_sha512", MK_C_BYTES, MK_COL_NULL, "Their salt." },
 };
 static const struct mk_coll_decl collections[] = {
-    MK_COLLECTION(struct auth_internal, accounts, "accounts", 1, 0, 0, account_cols, MK_NO_INDEX,
+    MK_COLLECTION(struct auth_internal, accounts, "accounts", 2, 0, 0, account_cols, MK_NO_INDEX,
                   "Accounts with their SCRAM keys."),
 };
 

@@ -119,6 +119,9 @@ size_t mk_rows_count(const struct mk_rows *rows) {
 const struct mk_row *mk_rows_at(const struct mk_rows *rows, size_t i) {
     return rows->rows[i];
 }
+bool mk_row_is_null(const struct mk_row *row, unsigned col) {
+    return row->values[col].type == MK_V_NULL;
+}
 int64_t mk_row_int(const struct mk_row *row, unsigned col) {
     CHECK(row->values[col].type == MK_C_INT || row->values[col].type == MK_C_TIME);
     return row->values[col].u.i;

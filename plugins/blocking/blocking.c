@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* XEP-0191: the simple way to block somebody.  What is blocked, and what follows from it, is the business of privacy. */
 #include <meerkat/auth.h>
+#include <meerkat/move.h>
 #include <meerkat/plugin.h>
 #include <meerkat/privacy.h>
 #include <meerkat/report.h>
@@ -193,6 +194,56 @@ MK_SUSPENDS static int cmd_remove(struct mk_ctx *c, const struct mk_args *args, 
 
 /* ---- rows ------------------------------------------------------------------------------------------------------------- */
 
+/* ---- moving (XEP-0227) -------------------------------------------------------------------------------------------------- */
+
+/* Who is blocked is in the privacy lists, which leave as such; other servers have only this. */
+MK_SUSPENDS static int move_take(struct mk_ctx *c, const struct mk_elem *list, int64_t *state,
+                                 struct mk_result *report) {
+    const struct blocking *me = mk_inst(c);
+    struct jids jids = { NULL, 0 };
+    (void)state;
+    for (const struct mk_elem *e = mk_elem_first(list); e; e = mk_elem_next(e))
+        jids.count++;
+    jids.items = mk_alloc(c, (jids.count + 1) * sizeof *jids.items);
+    jids.count = 0;
+    for (const struct mk_elem *e = mk_elem_first(list); e; e = mk_elem_next(e)) {
+        const char *text = mk_attr(e, "jid");
+        if (text && mk_jid_parse(c, (struct mk_view){ text, strlen(text) }, &jids.items[jids.count]) == MK_OK)
+            jids.count++;
+        else
+            mk_result_say(report, "somebody who is blocked has no valid address: \"%.80s\"", text ? text : "");
+    }
+    int rc = jids.count ? mk_privacy_block(c, me->privacy, jids.items, jids.count) : MK_OK;
+    if (rc == MK_E_LIMIT)
+        mk_result_say(report, "the block list is too long: it was left out");
+    return rc == MK_E_LIMIT ? MK_OK : rc;
+}
+
+static int move_write(struct mk_ctx *c, const char *after, struct mk_out *o, const char **more,
+                      struct mk_result *report) {
+    (void)c, (void)after, (void)o, (void)more, (void)report;
+    return MK_OK;
+}
+
+static int move_drop(struct mk_ctx *c) {
+    (void)c;
+    return MK_OK;
+}
+
+static const struct mk_move_kind kinds[] = {
+    { "blocklist", NS, 0, 0 },
+};
+static const struct mk_move_ops move_ops = {
+    .size = sizeof move_ops,
+    .kinds = MK_TABLE(kinds),
+    .write = move_write,
+    .take = move_take,
+    .drop = move_drop,
+};
+static const struct mk_provide_decl provides[] = {
+    MK_PROVIDE(mk_move, 1, 0, &move_ops, "Takes block lists of other servers."),
+};
+
 static const struct mk_need_decl needs[] = {
     MK_NEED(struct blocking, privacy, mk_privacy, 1, 0, MK_NEED_HARD, NULL),
     MK_NEED(struct blocking, reports, mk_reports, 1, 0, MK_NEED_SOFT, NULL),
@@ -253,6 +304,6 @@ static const struct mk_cmd_decl commands[] = {
 };
 
 MK_PLUGIN(blocking, .version = "1.0", .summary = "Blocks whom an account does not want to hear from (XEP-0191)",
-          .inst_size = sizeof(struct blocking), .needs = MK_TABLE(needs), .iqs = MK_TABLE(iqs),
-          .hooks = MK_TABLE(hooks), .slots = MK_TABLE(slots), .metrics = MK_TABLE(metrics), .disco = MK_TABLE(disco),
-          .commands = MK_TABLE(commands), .xeps = MK_TABLE(xeps));
+          .inst_size = sizeof(struct blocking), .needs = MK_TABLE(needs), .provides = MK_TABLE(provides),
+          .iqs = MK_TABLE(iqs), .hooks = MK_TABLE(hooks), .slots = MK_TABLE(slots), .metrics = MK_TABLE(metrics),
+          .disco = MK_TABLE(disco), .commands = MK_TABLE(commands), .xeps = MK_TABLE(xeps));

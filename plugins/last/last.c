@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* XEP-0012: when an account was last here, and how long the server has been. */
 #include <meerkat/last.h>
+#include <meerkat/move.h>
 #include <meerkat/plugin.h>
 #include <meerkat/roster.h>
 #include <string.h>
 #include <time.h>
 
 #define NS "jabber:iq:last"
+#define NS_MOVE "urn:meerkat:last:0"
 
 struct last {
     int64_t max_status, ttl;
@@ -38,19 +40,25 @@ static const struct mk_col_decl seen_cols[COL_COUNT] = {
 
 /* ---- noting ------------------------------------------------------------------------------------------------------------ */
 
+/* LOGOUT 0: there is a session. */
+static void fill_row(struct mk_ctx *c, struct mk_value row[COL_COUNT], int64_t login, int64_t logout,
+                     const char *status) {
+    const struct last *me = mk_inst(c);
+    int64_t seen = logout ? logout : login;
+    bool forever = me->ttl >= (INT64_MAX - seen) / 1000;
+    row[COL_OWNER] = mk_v_jid(mk_self(c));
+    row[COL_HOST] = mk_v_jid(mk_host(c));
+    row[COL_SEEN] = mk_v_time(seen);
+    row[COL_LOGIN] = mk_v_time(login);
+    row[COL_LOGOUT] = logout ? mk_v_time(logout) : mk_v_null();
+    row[COL_STATUS] = mk_v_text(status);
+    row[COL_EXPIRES] = forever ? mk_v_null() : mk_v_time(seen + me->ttl * 1000);
+}
+
 static void store(struct mk_ctx *c, int64_t login, bool here, const char *status) {
     const struct last *me = mk_inst(c);
-    int64_t now = mk_now(c);
-    bool forever = me->ttl >= (INT64_MAX - now) / 1000;
-    const struct mk_value row[COL_COUNT] = {
-        mk_v_jid(mk_self(c)),
-        mk_v_jid(mk_host(c)),
-        mk_v_time(now),
-        mk_v_time(login),
-        here ? mk_v_null() : mk_v_time(now),
-        mk_v_text(status),
-        forever ? mk_v_null() : mk_v_time(now + me->ttl * 1000),
-    };
+    struct mk_value row[COL_COUNT];
+    fill_row(c, row, login, here ? 0 : mk_now(c), status);
     if (mk_put_later(c, me->seen, MK_UPSERT, row, NULL) != MK_OK)
         mk_log(c, MK_WARNING, "it is not noted when %s was here", mk_jid_text(mk_self(c)));
 }
@@ -224,6 +232,62 @@ MK_SUSPENDS static int cmd_idle(struct mk_ctx *c, const struct mk_args *args, st
     return MK_OK;
 }
 
+/* ---- moving (XEP-0227, which has no element for it) ---------------------------------------------------------------------- */
+
+MK_SUSPENDS static int move_write(struct mk_ctx *c, const char *after, struct mk_out *o, const char **more,
+                                  struct mk_result *report) {
+    struct mk_last_seen seen;
+    (void)after, (void)more, (void)report;
+    int rc = op_seen(c, mk_self(c), &seen);
+    if (rc != MK_OK)
+        return rc == MK_E_NOTFOUND ? MK_OK : rc;
+    mk_open(o, "last", NS_MOVE);
+    mk_put(o, "login", mk_time_text(c, seen.login));
+    mk_put(o, "logout", mk_time_text(c, seen.logout ? seen.logout : seen.login));
+    if (*seen.status)
+        mk_put_text(o, seen.status);
+    mk_close(o);
+    return MK_OK;
+}
+
+/* Not over what this server saw itself. */
+MK_SUSPENDS static int move_take(struct mk_ctx *c, const struct mk_elem *e, int64_t *state, struct mk_result *report) {
+    const struct last *me = mk_inst(c);
+    const char *in = mk_attr(e, "login"), *out = mk_attr(e, "logout"), *status = mk_text(c, e);
+    struct mk_value row[COL_COUNT];
+    struct mk_last_seen seen;
+    int64_t login, logout;
+    (void)state;
+    if (!out || mk_time_parse(out, &logout) != MK_OK || mk_time_parse(in ? in : out, &login) != MK_OK) {
+        mk_result_say(report, "when the account was last here makes no sense");
+        return MK_OK;
+    }
+    int rc = op_seen(c, mk_self(c), &seen);
+    if (rc != MK_E_NOTFOUND && (rc != MK_OK || seen.login > login))
+        return rc;
+    bool fits = *status && strlen(status) <= (size_t)me->max_status;
+    fill_row(c, row, login, logout, fits ? status : NULL);
+    return mk_put_now(c, me->seen, MK_UPSERT, row);
+}
+
+MK_SUSPENDS static int move_drop(struct mk_ctx *c) {
+    const struct last *me = mk_inst(c);
+    const struct mk_value key = mk_v_jid(mk_self(c));
+    int rc = mk_del(c, me->seen, &key);
+    return rc == MK_E_NOTFOUND ? MK_OK : rc;
+}
+
+static const struct mk_move_kind kinds[] = {
+    { "last", NS_MOVE, 0, 0 },
+};
+static const struct mk_move_ops move_ops = {
+    .size = sizeof move_ops,
+    .kinds = MK_TABLE(kinds),
+    .write = move_write,
+    .take = move_take,
+    .drop = move_drop,
+};
+
 /* ---- life -------------------------------------------------------------------------------------------------------------- */
 
 static int start(void *inst, struct mk_err *err) {
@@ -236,10 +300,8 @@ static int start(void *inst, struct mk_err *err) {
 }
 
 MK_SUSPENDS static enum mk_flow on_account_removed(struct mk_ctx *c, struct mk_ev_account *ev) {
-    const struct last *me = mk_inst(c);
-    const struct mk_value key = mk_v_jid(ev->account);
-    int rc = mk_del(c, me->seen, &key);
-    if (rc != MK_OK && rc != MK_E_NOTFOUND)
+    (void)ev;
+    if (move_drop(c) != MK_OK)
         mk_log(c, MK_ERROR, "it is still stored when a removed account was here");
     return MK_NEXT;
 }
@@ -258,6 +320,7 @@ static const struct mk_need_decl needs[] = {
 static const struct mk_last_ops ops = { .size = sizeof ops, .seen = op_seen };
 static const struct mk_provide_decl provides[] = {
     MK_PROVIDE(mk_last, 1, 0, &ops, "When accounts were last here."),
+    MK_PROVIDE(mk_move, 1, 0, &move_ops, "Moves when accounts were last here."),
 };
 static const struct mk_index_decl seen_indexes[] = {
     { "by_time", "host", "seen" },

@@ -160,6 +160,7 @@ static const struct mk_need_decl needs[] = {
 };
 static const struct mk_provide_decl provides[] = {
     MK_PROVIDE(mk_archive, 1, 1, &archive_ops, "Archives of accounts and rooms."),
+    MK_PROVIDE(mk_move, 1, 0, &mam_move, "Moves archives, and what accounts wish to have archived."),
 };
 static const struct mk_col_decl cols[] = {
     [COL_OWNER] = { "owner", MK_C_JID, MK_COL_PARTITION, "Bare JID of the account or room." },

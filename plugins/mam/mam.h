@@ -7,6 +7,7 @@
 #define MAM_MAM_H
 
 #include "id.h"
+#include <meerkat/move.h>
 #include <meerkat/plugin.h>
 #include <meerkat/roster.h>
 
@@ -64,6 +65,13 @@ MK_SUSPENDS int archive_open(struct mk_ctx *c, struct archive *a);
 struct place archive_next(struct mk_ctx *c, struct archive *a);
 /* The entry's id is not looked at. */
 int archive_add(struct mk_ctx *c, struct archive *a, struct place at, const struct mk_archive_entry *entry);
+
+/* Stores messages of another server, the oldest first, in one write; what is there already is the same then. */
+struct archive_item {
+    struct place at;
+    struct mk_archive_entry entry;
+};
+MK_SUSPENDS int archive_put_all(struct mk_ctx *c, struct archive *a, const struct archive_item *items, uint32_t count);
 
 bool fulltext_works(const struct mam *me);
 
@@ -133,6 +141,10 @@ MK_SUSPENDS int prefs_drop(struct mk_ctx *c, const struct mk_jid *owner);
 void prefs_free(struct prefs *p);
 MK_SUSPENDS int on_prefs(struct mk_ctx *c, const struct mk_stanza *iq);
 
+/* As XML; read in place of those that there are. */
+void prefs_put(struct mk_ctx *c, const struct account *a, struct mk_out *o, const char *ns);
+MK_SUSPENDS int prefs_set(struct mk_ctx *c, struct account *a, const struct mk_elem *e);
+
 enum mk_flow on_send(struct mk_ctx *c, struct mk_ev_stanza *ev);
 enum mk_flow on_sent(struct mk_ctx *c, struct mk_ev_stanza *ev);
 enum mk_flow on_receive(struct mk_ctx *c, struct mk_ev_stanza *ev);
@@ -151,6 +163,9 @@ MK_SUSPENDS int retract_row(struct mk_ctx *c, const struct mk_row *row, const st
 
 void trim_soon(struct mk_ctx *c, struct archive *a);
 MK_SUSPENDS void on_trim_time(struct mk_ctx *c, struct mk_session *session);
+
+/* move.c */
+extern const struct mk_move_ops mam_move;
 
 enum { MAM_COMMANDS = 3 };
 extern const struct mk_cmd_decl mam_commands[MAM_COMMANDS];

@@ -204,7 +204,7 @@ MK_SUSPENDS static int store(struct mk_ctx *c, const struct prefs *p) {
     return mk_put_now(c, me->prefs, MK_UPSERT, row);
 }
 
-MK_SUSPENDS static int set(struct mk_ctx *c, struct account *a, const struct mk_elem *e) {
+int prefs_set(struct mk_ctx *c, struct account *a, const struct mk_elem *e) {
     struct prefs *p = mk_malloc(sizeof *p);
     int rc = read_prefs(c, p, e);
     if (rc == MK_OK)
@@ -225,21 +225,26 @@ static void put_list(struct mk_out *o, const char *name, const struct jids *list
     mk_close(o);
 }
 
-MK_SUSPENDS int on_prefs(struct mk_ctx *c, const struct mk_stanza *iq) {
+void prefs_put(struct mk_ctx *c, const struct account *a, struct mk_out *o, const char *ns) {
     const struct mam *me = mk_inst(c);
     static const struct prefs none;
+    const struct prefs *p = a->prefs ? a->prefs : &none;
+    mk_open(o, "prefs", ns);
+    mk_put(o, "default", wish_names[a->prefs ? (int64_t)p->wish : me->prefs_default]);
+    for (unsigned l = 0; l < LISTS; l++)
+        put_list(o, list_names[l], &p->lists[l]);
+    mk_close(o);
+}
+
+MK_SUSPENDS int on_prefs(struct mk_ctx *c, const struct mk_stanza *iq) {
     struct account *a = account_self(c);
     const struct mk_elem *e = mk_elem_first(mk_root(iq));
     int rc = account_load(c, a);
     if (rc == MK_OK && mk_stanza_type(iq) == MK_TYPE_SET)
-        rc = set(c, a, e);
+        rc = prefs_set(c, a, e);
     if (rc != MK_OK)
         return rc;
-    const struct prefs *p = a->prefs ? a->prefs : &none;
     struct mk_out *o = mk_reply(c, iq);
-    mk_open(o, "prefs", mk_elem_ns(e));
-    mk_put(o, "default", wish_names[a->prefs ? (int64_t)p->wish : me->prefs_default]);
-    for (unsigned l = 0; l < LISTS; l++)
-        put_list(o, list_names[l], &p->lists[l]);
+    prefs_put(c, a, o, mk_elem_ns(e));
     return mk_send(o);
 }

@@ -54,7 +54,7 @@ static const char *ref_of(const struct mk_stanza *s) {
     return id && strlen(id) <= 1024 ? id : "";
 }
 
-static int add_words(struct mk_ctx *c, const struct mk_value *row, const struct mk_stanza *s, struct mk_value expires) {
+static int add_words(struct mk_ctx *c, const struct mk_value *row, const struct mk_stanza *s) {
     const struct mam *me = mk_inst(c);
     const char *body = mk_text(c, mk_child(s, "body", mk_elem_ns(mk_root(s))));
     if (!*body)
@@ -62,7 +62,7 @@ static int add_words(struct mk_ctx *c, const struct mk_value *row, const struct 
     struct mk_value words[WORDS_COUNT];
     memcpy(words, row, WORDS_WORDS * sizeof *words);
     words[WORDS_WORDS] = mk_v_text(body);
-    words[WORDS_EXPIRES] = expires;
+    words[WORDS_EXPIRES] = row[COL_EXPIRES];
     return mk_put_later(c, me->words, MK_UPSERT, words, NULL);
 }
 
@@ -70,30 +70,50 @@ bool fulltext_works(const struct mam *me) {
     return me->fulltext && mk_coll_caps(me->words) & MK_CAP_TEXT_SEARCH;
 }
 
+static void fill_row(struct mk_ctx *c, struct mk_value row[COL_COUNT], struct place at,
+                     const struct mk_archive_entry *e) {
+    row[COL_OWNER] = mk_v_jid(mk_self(c));
+    row[COL_TIME] = mk_v_time(at.time);
+    row[COL_NONCE] = mk_v_int(at.nonce);
+    row[COL_PEER] = mk_v_jid(mk_jid_to_bare(c, e->with));
+    row[COL_RESOURCE] = mk_v_view(mk_jid_resource(e->with));
+    row[COL_SENT] = mk_v_bool(e->sent);
+    row[COL_REF] = mk_v_text(ref_of(e->stanza));
+    row[COL_SENDER] = mk_v_jid(e->sender);
+    row[COL_STANZA] = mk_v_view(mk_stanza_xml(c, e->stanza));
+    row[COL_EXPIRES] = expiry(mk_inst(c), at.time);
+}
+
 int archive_add(struct mk_ctx *c, struct archive *a, struct place at, const struct mk_archive_entry *e) {
     const struct mam *me = mk_inst(c);
-    const struct mk_value expires = expiry(me, at.time);
-    const struct mk_value row[COL_COUNT] = {
-        [COL_OWNER] = mk_v_jid(mk_self(c)),
-        [COL_TIME] = mk_v_time(at.time),
-        [COL_NONCE] = mk_v_int(at.nonce),
-        [COL_PEER] = mk_v_jid(mk_jid_to_bare(c, e->with)),
-        [COL_RESOURCE] = mk_v_view(mk_jid_resource(e->with)),
-        [COL_SENT] = mk_v_bool(e->sent),
-        [COL_REF] = mk_v_text(ref_of(e->stanza)),
-        [COL_SENDER] = mk_v_jid(e->sender),
-        [COL_STANZA] = mk_v_view(mk_stanza_xml(c, e->stanza)),
-        [COL_EXPIRES] = expires,
-    };
+    struct mk_value row[COL_COUNT];
+    fill_row(c, row, at, e);
     int rc = mk_put_later(c, me->messages, MK_UPSERT, row, e->receipt_of);
     if (rc != MK_OK)
         return rc;
-    if (fulltext_works(me) && add_words(c, row, e->stanza, expires) != MK_OK)
+    if (fulltext_works(me) && add_words(c, row, e->stanza) != MK_OK)
         mk_log(c, MK_WARNING, "a message was archived without its words");
     mk_count(c, M_ARCHIVED, 1);
     a->count++;
     trim_soon(c, a);
     return MK_OK;
+}
+
+int archive_put_all(struct mk_ctx *c, struct archive *a, const struct archive_item *items, uint32_t count) {
+    const struct mam *me = mk_inst(c);
+    struct mk_write *writes = mk_alloc(c, (count + 1) * sizeof *writes);
+    for (uint32_t i = 0; i < count; i++) {
+        struct mk_value *row = mk_alloc(c, COL_COUNT * sizeof *row);
+        fill_row(c, row, items[i].at, &items[i].entry);
+        writes[i] = (struct mk_write){ MK_W_PUT, MK_UPSERT, me->messages, row };
+        if (fulltext_works(me) && add_words(c, row, items[i].entry.stanza) != MK_OK)
+            return MK_E_BUSY;
+    }
+    int rc = count ? mk_batch(c, writes, count) : MK_OK;
+    a->counted = false;
+    if (rc == MK_OK && count && items[count - 1].at.time > a->last)
+        a->last = items[count - 1].at.time;
+    return rc;
 }
 
 /* ---- reading ----------------------------------------------------------------------------------------------------------- */

@@ -1,35 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* XEP-0160: keeps messages for accounts that nobody is there to read, and delivers them when somebody comes. */
+#include "offline.h"
 #include <meerkat/offline.h>
-#include <meerkat/plugin.h>
 #include <string.h>
 
 #define NS_HINTS "urn:xmpp:hints"
-#define NS_DELAY "urn:xmpp:delay"
 
-struct offline {
-    int64_t max_messages, ttl;
-    const struct mk_coll *messages;
-};
-
-/* COUNT is of the stored messages that were not delivered yet, once COUNTED. */
-struct account {
-    int64_t count, counted_ms;
-    int64_t last_id, delivered_id; /* the newest stored since the account is in memory; the newest delivered */
-    uint64_t taker;                /* number of the session that messages are being delivered to, 0: none */
-    bool counted;
-};
-
-struct session {
-    const struct mk_stanza *last; /* OWNED; of what was delivered.  More follows when its receipt is paid */
-    int64_t fetched_id;           /* newest message that its client fetches from the archive, if it is there */
-    bool takes;                   /* it was available, with a priority not negative, when it last spoke of it */
-};
-
-enum { SLOT_SESSION, SLOT_ACCOUNT };
 enum { TIMER_KEEP, TIMER_MORE };
 enum { M_STORED, M_DELIVERED, M_REFUSED };
-enum { COL_OWNER, COL_ID, COL_STANZA, COL_EXPIRES, COL_COUNT };
 
 /* A full account is counted again no more often: messages may have expired. */
 enum { RECOUNT_MS = 60000 };
@@ -37,10 +15,6 @@ enum { RECOUNT_MS = 60000 };
 enum { KEEP_MS = 60000 };
 /* Messages read at once, and bytes delivered at once: a client is not to drown in what waited for it. */
 enum { PAGE = 100, BURST = 32 * 1024, MORE_MS = 50, DETACHED_MS = 1000 };
-
-static struct account *self(struct mk_ctx *c) {
-    return mk_self_slot(c, SLOT_ACCOUNT);
-}
 
 /* ---- which messages ------------------------------------------------------------------------------------------------ */
 
@@ -97,11 +71,6 @@ MK_SUSPENDS static int has_room(struct mk_ctx *c, struct account *a) {
     return a->count < me->max_messages ? MK_OK : MK_E_LIMIT;
 }
 
-/* When a message that came NOW is dropped.  What lies beyond the end of time is never. */
-static struct mk_value expiry(const struct offline *me, int64_t now) {
-    return me->ttl < (INT64_MAX - now) / 1000 ? mk_v_time(now + me->ttl * 1000) : mk_v_null();
-}
-
 /* The id is the time, and the message's place in the order. */
 static int store(struct mk_ctx *c, struct account *a, const struct mk_stanza *s) {
     const struct offline *me = mk_inst(c);
@@ -111,7 +80,7 @@ static int store(struct mk_ctx *c, struct account *a, const struct mk_stanza *s)
         mk_v_jid(mk_self(c)),
         mk_v_int(id),
         mk_v_view(mk_stanza_xml(c, s)),
-        expiry(me, now),
+        offline_expiry(me, now),
     };
     int rc = mk_put_later(c, me->messages, MK_UPSERT, row, s);
     if (rc != MK_OK)
@@ -123,7 +92,7 @@ static int store(struct mk_ctx *c, struct account *a, const struct mk_stanza *s)
 }
 
 MK_SUSPENDS static bool op_keeps(struct mk_ctx *c, const struct mk_stanza *s) {
-    return judge(s) == WORTH_KEEPING && has_room(c, self(c)) == MK_OK;
+    return judge(s) == WORTH_KEEPING && has_room(c, offline_self(c)) == MK_OK;
 }
 
 static void refuse(struct mk_ctx *c, const struct mk_stanza *s, const char *cond, const char *text) {
@@ -138,7 +107,7 @@ static bool is_archived(struct mk_ctx *c, const struct mk_stanza *s) {
 }
 
 MK_SUSPENDS static enum mk_flow on_offline_message(struct mk_ctx *c, struct mk_ev_stanza *ev) {
-    struct account *a = self(c);
+    struct account *a = offline_self(c);
     enum verdict verdict = judge(ev->stanza);
     if (verdict != WORTH_KEEPING)
         return verdict == WORTHLESS ? MK_STOP : MK_NEXT;
@@ -168,7 +137,7 @@ static bool is_stamped(struct mk_ctx *c, const struct mk_stanza *s) {
     return false;
 }
 
-static int restore(struct mk_ctx *c, const struct mk_row *row, const struct mk_stanza **out) {
+int offline_restore(struct mk_ctx *c, const struct mk_row *row, const struct mk_stanza **out) {
     const char *xml = mk_row_text(row, COL_STANZA);
     int rc = mk_stanza_read(c, (struct mk_view){ xml, strlen(xml) }, out);
     if (rc != MK_OK || is_stamped(c, *out))
@@ -190,7 +159,7 @@ static const struct mk_stanza *deliver(struct mk_ctx *c, struct mk_session *sess
     const struct offline *me = mk_inst(c);
     const struct mk_value key[] = { mk_v_jid(mk_self(c)), mk_v_int(mk_row_int(row, COL_ID)) };
     const struct mk_stanza *s;
-    int rc = restore(c, row, &s);
+    int rc = offline_restore(c, row, &s);
     bool fetched = mk_row_int(row, COL_ID) <= session_of(c, session)->fetched_id;
     if (rc == MK_OK && !(fetched && is_archived(c, s))) {
         mk_receipt_row(c, s, me->messages, key);
@@ -227,7 +196,7 @@ MK_SUSPENDS static int read_page(struct mk_ctx *c, const struct account *a, cons
 /* Delivers of ROWS what makes a burst.  Returns how many; the last one in X->LAST. */
 static size_t deliver_some(struct mk_ctx *c, struct mk_session *session, struct session *x,
                            const struct mk_rows *rows) {
-    struct account *a = self(c);
+    struct account *a = offline_self(c);
     const struct mk_stanza *last = NULL;
     size_t bytes = 0, i = 0;
     for (; i < mk_rows_count(rows) && bytes < BURST; i++) {
@@ -243,7 +212,7 @@ static size_t deliver_some(struct mk_ctx *c, struct mk_session *session, struct 
 }
 
 MK_SUSPENDS static void go_on(struct mk_ctx *c, struct mk_session *session) {
-    struct account *a = self(c);
+    struct account *a = offline_self(c);
     struct session *x = session_of(c, session);
     const struct mk_rows *rows;
     if (read_page(c, a, &rows) != MK_OK) {
@@ -263,7 +232,7 @@ MK_SUSPENDS static void go_on(struct mk_ctx *c, struct mk_session *session) {
 
 /* One session takes all that waits: it would be torn apart otherwise. */
 MK_SUSPENDS static void begin(struct mk_ctx *c, struct mk_session *session) {
-    struct account *a = self(c);
+    struct account *a = offline_self(c);
     if (a->taker)
         return;
     a->taker = mk_session_number(session);
@@ -272,7 +241,7 @@ MK_SUSPENDS static void begin(struct mk_ctx *c, struct mk_session *session) {
 
 /* SESSION takes no more: what it did not get goes to another, if there is one. */
 MK_SUSPENDS static void end(struct mk_ctx *c, struct mk_session *session) {
-    struct account *a = self(c);
+    struct account *a = offline_self(c);
     session_of(c, session)->takes = false;
     if (a->taker != mk_session_number(session))
         return;
@@ -285,7 +254,7 @@ MK_SUSPENDS static void end(struct mk_ctx *c, struct mk_session *session) {
 
 MK_SUSPENDS static void on_more_time(struct mk_ctx *c, struct mk_session *session) {
     struct session *x = session_of(c, session);
-    if (self(c)->taker != mk_session_number(session))
+    if (offline_self(c)->taker != mk_session_number(session))
         return;
     struct mk_receipt *unpaid = x->last ? mk_receipt_hold(x->last) : NULL;
     bool connected = mk_session_is_connected(session);
@@ -317,24 +286,30 @@ MK_SUSPENDS static enum mk_flow on_session_closed(struct mk_ctx *c, struct mk_ev
 
 /* Its client gets from the archive what came until now (XEP-0386, 4). */
 static void on_bind(struct mk_ctx *c, const struct mk_inline *in) {
-    int64_t now = mk_now(c), last = self(c)->last_id;
+    int64_t now = mk_now(c), last = offline_self(c)->last_id;
     if (mk_session_reads_archive(in->session))
         session_of(c, in->session)->fetched_id = now > last ? now : last;
 }
 
-MK_SUSPENDS static enum mk_flow on_account_removed(struct mk_ctx *c, struct mk_ev_account *ev) {
+int offline_drop(struct mk_ctx *c) {
     const struct offline *me = mk_inst(c);
-    struct mk_value owner = mk_v_jid(ev->account);
-    if (mk_del_range(c, me->messages, MK_SCAN(.partition = &owner)) != MK_OK)
+    struct mk_value owner = mk_v_jid(mk_self(c));
+    int rc = mk_del_range(c, me->messages, MK_SCAN(.partition = &owner));
+    *offline_self(c) = (struct account){ .count = 0 };
+    return rc;
+}
+
+MK_SUSPENDS static enum mk_flow on_account_removed(struct mk_ctx *c, struct mk_ev_account *ev) {
+    (void)ev;
+    if (offline_drop(c) != MK_OK)
         mk_log(c, MK_ERROR, "messages of a removed account are still stored");
-    *self(c) = (struct account){ .count = 0 };
     return MK_NEXT;
 }
 
 /* ---- commands ------------------------------------------------------------------------------------------------------ */
 
 MK_SUSPENDS static int cmd_count(struct mk_ctx *c, const struct mk_args *args, struct mk_result *result) {
-    struct account *a = self(c);
+    struct account *a = offline_self(c);
     (void)args;
     int rc = count_stored(c, a);
     if (rc != MK_OK)
@@ -345,7 +320,7 @@ MK_SUSPENDS static int cmd_count(struct mk_ctx *c, const struct mk_args *args, s
 
 MK_SUSPENDS static int cmd_delete(struct mk_ctx *c, const struct mk_args *args, struct mk_result *result) {
     const struct offline *me = mk_inst(c);
-    struct account *a = self(c);
+    struct account *a = offline_self(c);
     struct mk_value owner = mk_v_jid(mk_self(c));
     (void)args;
     int rc = mk_del_range(c, me->messages, MK_SCAN(.partition = &owner));
@@ -422,6 +397,7 @@ static const struct mk_offline_ops offline_ops = {
 };
 static const struct mk_provide_decl provides[] = {
     MK_PROVIDE(mk_offline, 1, 0, &offline_ops, "Messages that wait for accounts."),
+    MK_PROVIDE(mk_move, 1, 0, &offline_move, "Moves messages that wait."),
 };
 static const struct mk_disco_decl disco[] = {
     { "msgoffline", MK_TO_SERVER | MK_TO_ACCOUNT, 0 },

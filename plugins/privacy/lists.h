@@ -7,6 +7,7 @@
 #define PRIVACY_LISTS_H
 
 #include "rules.h"
+#include <meerkat/move.h>
 
 struct lists {
     struct rule_list **items; /* NULL while there are none */
@@ -26,6 +27,7 @@ struct session {
     bool asked;                     /* it used lists: it is told when another protocol changes them */
 };
 
+enum { MAX_LIST_NAME = 256 };
 enum { SLOT_SESSION, SLOT_ACCOUNT };
 enum { M_BLOCKED_IN, M_BLOCKED_OUT };
 
@@ -68,6 +70,14 @@ static inline bool list_denies(struct mk_ctx *c, const struct rule_list *l, cons
 }
 /* The account itself and its host are never denied anything. */
 bool is_exempt(struct mk_ctx *c, const struct mk_jid *jid);
+
+/* privacy.c: XML of rules.  With CHECK a group that no contact is in is refused. */
+void list_put_rule(struct mk_out *o, const struct rule *r);
+MK_SUSPENDS int list_read_rules(struct mk_ctx *c, const struct mk_elem *list, bool check, const struct rule **out,
+                                uint32_t *count);
+
+/* move.c */
+extern const struct mk_move_ops privacy_move;
 
 /* filter.c */
 enum mk_flow on_receive_message(struct mk_ctx *c, struct mk_ev_stanza *ev);

@@ -6,8 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_NAME = 256 };
-
 static const struct mk_elem *query_of(const struct mk_stanza *iq) {
     return mk_child(iq, "query", NS_PRIVACY);
 }
@@ -35,7 +33,7 @@ static void put_named(struct mk_out *o, const char *element, const struct rule_l
     mk_close(o);
 }
 
-static void put_rule(struct mk_out *o, const struct rule *r) {
+void list_put_rule(struct mk_out *o, const struct rule *r) {
     static const char *const types[] = { NULL, "jid", "group", "subscription" };
     static const char *const kinds[] = { "message", "iq", "presence-in", "presence-out" };
     mk_open(o, "item", NULL);
@@ -79,7 +77,7 @@ MK_SUSPENDS static int on_get(struct mk_ctx *c, const struct mk_stanza *iq) {
     mk_open(o, "list", NULL);
     mk_put(o, "name", l->name);
     for (uint32_t i = 0; i < l->count; i++)
-        put_rule(o, &l->rules[i]);
+        list_put_rule(o, &l->rules[i]);
     return mk_send(o);
 }
 
@@ -130,7 +128,7 @@ MK_SUSPENDS static int check_group(struct mk_ctx *c, const char *group) {
     return MK_E_NOTFOUND;
 }
 
-MK_SUSPENDS static int read_value(struct mk_ctx *c, const char *type, const char *value, struct rule *r) {
+MK_SUSPENDS static int read_value(struct mk_ctx *c, const char *type, const char *value, bool check, struct rule *r) {
     const struct mk_jid *jid;
     if (strcmp(type, "jid") == 0) {
         if (mk_jid_parse(c, (struct mk_view){ value, strlen(value) }, &jid) != MK_OK)
@@ -142,7 +140,7 @@ MK_SUSPENDS static int read_value(struct mk_ctx *c, const char *type, const char
     r->value = value;
     if (strcmp(type, "group") == 0) {
         r->type = RULE_GROUP;
-        return check_group(c, value);
+        return check ? check_group(c, value) : MK_OK;
     }
     r->type = RULE_SUBSCRIPTION;
     for (uint32_t i = 0; strcmp(type, "subscription") == 0 && i < 4; i++)
@@ -151,7 +149,7 @@ MK_SUSPENDS static int read_value(struct mk_ctx *c, const char *type, const char
     return MK_E_INVALID;
 }
 
-MK_SUSPENDS static int read_item(struct mk_ctx *c, const struct mk_elem *item, struct rule *r) {
+MK_SUSPENDS static int read_item(struct mk_ctx *c, const struct mk_elem *item, bool check, struct rule *r) {
     const char *type = mk_attr(item, "type"), *value = mk_attr(item, "value"), *action = mk_attr(item, "action");
     *r = (struct rule){ .value = "" };
     if (!mk_elem_is(item, "item", NS_PRIVACY) || read_order(mk_attr(item, "order"), &r->order) != MK_OK)
@@ -163,7 +161,7 @@ MK_SUSPENDS static int read_item(struct mk_ctx *c, const struct mk_elem *item, s
         return MK_E_INVALID;
     if (!type)
         return MK_OK;
-    return value && *value ? read_value(c, type, value, r) : MK_E_INVALID;
+    return value && *value ? read_value(c, type, value, check, r) : MK_E_INVALID;
 }
 
 static int by_order(const void *a, const void *b) {
@@ -171,8 +169,8 @@ static int by_order(const void *a, const void *b) {
     return (x->order > y->order) - (x->order < y->order);
 }
 
-MK_SUSPENDS static int read_rules(struct mk_ctx *c, const struct mk_elem *list, const struct rule **out,
-                                  uint32_t *count) {
+int list_read_rules(struct mk_ctx *c, const struct mk_elem *list, bool check, const struct rule **out,
+                    uint32_t *count) {
     const struct privacy *me = mk_inst(c);
     uint32_t n = 0;
     for (const struct mk_elem *e = mk_elem_first(list); e; e = mk_elem_next(e))
@@ -182,7 +180,7 @@ MK_SUSPENDS static int read_rules(struct mk_ctx *c, const struct mk_elem *list, 
     int rc = MK_OK;
     n = 0;
     for (const struct mk_elem *e = mk_elem_first(list); rc == MK_OK && e; e = mk_elem_next(e))
-        rc = read_item(c, e, &rules[n++]);
+        rc = read_item(c, e, check, &rules[n++]);
     qsort(rules, n, sizeof *rules, by_order);
     for (uint32_t i = 1; rc == MK_OK && i < n; i++)
         rc = rules[i - 1].order == rules[i].order ? MK_E_INVALID : MK_OK;
@@ -207,9 +205,9 @@ MK_SUSPENDS static int set_list(struct mk_ctx *c, struct mk_session *session, co
     struct lists *l = lists_of(c);
     const struct rule *rules;
     uint32_t count;
-    if (!*name || strlen(name) > MAX_NAME)
+    if (!*name || strlen(name) > MAX_LIST_NAME)
         return MK_E_INVALID;
-    int rc = read_rules(c, e, &rules, &count);
+    int rc = list_read_rules(c, e, true, &rules, &count);
     if (rc != MK_OK)
         return rc;
     struct rule_list *there = lists_find(l, name);
@@ -333,6 +331,7 @@ static const struct mk_need_decl needs[] = {
 };
 static const struct mk_provide_decl provides[] = {
     MK_PROVIDE(mk_privacy, 1, 0, &privacy_ops, "Whom an account does not want to hear from or write to."),
+    MK_PROVIDE(mk_move, 1, 0, &privacy_move, "Moves privacy lists."),
 };
 static const struct mk_coll_decl collections[] = {
     MK_COLLECTION(struct privacy, lists, "privacy", 1, 0, 0, list_cols, MK_NO_INDEX, "Privacy lists of each account."),

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* XEP-0049: XML that clients keep on the server, for their account alone. */
+#include <meerkat/move.h>
 #include <meerkat/plugin.h>
 #include <string.h>
 
@@ -127,6 +128,90 @@ MK_SUSPENDS static int on_set(struct mk_ctx *c, const struct mk_stanza *iq) {
     return rc == MK_OK ? mk_send(mk_reply(c, iq)) : rc;
 }
 
+/* ---- moving (XEP-0227) -------------------------------------------------------------------------------------------------- */
+
+enum { PART_ROWS = 20, PART_BYTES = 64 * 1024 };
+
+static void put_row(struct mk_ctx *c, struct mk_out *o, const struct mk_row *row, struct mk_result *report) {
+    const struct mk_stanza *s;
+    if (mk_stanza_read(c, mk_row_bytes(row, COL_XML), &s) == MK_OK && mk_elem_first(mk_root(s)))
+        mk_put_elem(o, mk_elem_first(mk_root(s)));
+    else
+        mk_result_say(report, "a stored element of private data is no XML: %.80s", mk_row_text(row, COL_NAME));
+}
+
+/* AFTER is namespace and name of the element before, a line each. */
+MK_SUSPENDS static int move_write(struct mk_ctx *c, const char *after, struct mk_out *o, const char **more,
+                                  struct mk_result *report) {
+    const struct private *me = mk_inst(c);
+    const struct mk_value owner = mk_v_jid(mk_self(c));
+    const char *line = strchr(after, '\n');
+    const struct mk_value lo[] = { mk_v_view((struct mk_view){ after, line ? (size_t)(line - after) : 0 }),
+                                   mk_v_text(line ? line + 1 : "") };
+    const struct mk_rows *rows;
+    size_t bytes = 0, i = 0;
+    int rc = mk_scan(
+        c, me->elements,
+        MK_SCAN(.partition = &owner, .lo = lo, .lo_count = 2, .flags = MK_SCAN_LO_OPEN, .limit = PART_ROWS), &rows);
+    if (rc != MK_OK || !mk_rows_count(rows))
+        return rc;
+    mk_open(o, "query", NS);
+    for (; i < mk_rows_count(rows) && bytes < PART_BYTES; i++) {
+        put_row(c, o, mk_rows_at(rows, i), report);
+        bytes += mk_row_bytes(mk_rows_at(rows, i), COL_XML).len;
+    }
+    mk_close(o);
+    const struct mk_row *last = mk_rows_at(rows, i - 1);
+    if (i < mk_rows_count(rows) || i == PART_ROWS)
+        *more = mk_printf(c, "%s\n%s", mk_row_text(last, COL_NS), mk_row_text(last, COL_NAME));
+    return MK_OK;
+}
+
+MK_SUSPENDS static int move_take(struct mk_ctx *c, const struct mk_elem *query, int64_t *state,
+                                 struct mk_result *report) {
+    const struct private *me = mk_inst(c);
+    size_t count = 0;
+    (void)state;
+    for (const struct mk_elem *e = mk_elem_first(query); e; e = mk_elem_next(e))
+        count++;
+    struct mk_write *writes = mk_alloc(c, (count + 1) * sizeof *writes);
+    count = 0;
+    for (const struct mk_elem *e = mk_elem_first(query); e; e = mk_elem_next(e)) {
+        struct mk_value *row;
+        if (has_key(e) && make_row(c, e, &row) == MK_OK)
+            writes[count++] = (struct mk_write){ MK_W_PUT, MK_UPSERT, me->elements, row };
+        else
+            mk_result_say(report, "private data was left out, for it has no namespace or is too big: %.80s",
+                          mk_elem_name(e));
+    }
+    int rc = count ? check_room(c, writes, count) : MK_OK;
+    if (rc == MK_E_LIMIT) {
+        mk_result_say(report, "%zu elements of private data were left out: there would be too many", count);
+        return MK_OK;
+    }
+    return rc == MK_OK && count ? mk_batch(c, writes, count) : rc;
+}
+
+MK_SUSPENDS static int move_drop(struct mk_ctx *c) {
+    const struct private *me = mk_inst(c);
+    const struct mk_value owner = mk_v_jid(mk_self(c));
+    return mk_del_range(c, me->elements, MK_SCAN(.partition = &owner));
+}
+
+static const struct mk_move_kind kinds[] = {
+    { "query", NS, MK_MOVE_SERIES, 0 },
+};
+static const struct mk_move_ops move_ops = {
+    .size = sizeof move_ops,
+    .kinds = MK_TABLE(kinds),
+    .write = move_write,
+    .take = move_take,
+    .drop = move_drop,
+};
+static const struct mk_provide_decl provides[] = {
+    MK_PROVIDE(mk_move, 1, 0, &move_ops, "Moves private data."),
+};
+
 /* ---- the operator ------------------------------------------------------------------------------------------------------- */
 
 MK_SUSPENDS static int cmd_list(struct mk_ctx *c, const struct mk_args *args, struct mk_result *result) {
@@ -148,9 +233,8 @@ MK_SUSPENDS static int cmd_list(struct mk_ctx *c, const struct mk_args *args, st
 }
 
 MK_SUSPENDS static enum mk_flow on_account_removed(struct mk_ctx *c, struct mk_ev_account *ev) {
-    const struct private *me = mk_inst(c);
-    const struct mk_value owner = mk_v_jid(ev->account);
-    if (mk_del_range(c, me->elements, MK_SCAN(.partition = &owner)) != MK_OK)
+    (void)ev;
+    if (move_drop(c) != MK_OK)
         mk_log(c, MK_ERROR, "private data of a removed account is still stored");
     return MK_NEXT;
 }
@@ -192,5 +276,6 @@ static const struct mk_cmd_decl commands[] = {
 };
 
 MK_PLUGIN(private, .version = "1.0", .summary = "Private XML storage (XEP-0049)", .inst_size = sizeof(struct private),
-          .options = MK_TABLE(options), .collections = MK_TABLE(collections), .iqs = MK_TABLE(iqs),
-          .hooks = MK_TABLE(hooks), .disco = MK_TABLE(disco), .commands = MK_TABLE(commands), .xeps = MK_TABLE(xeps));
+          .options = MK_TABLE(options), .provides = MK_TABLE(provides), .collections = MK_TABLE(collections),
+          .iqs = MK_TABLE(iqs), .hooks = MK_TABLE(hooks), .disco = MK_TABLE(disco), .commands = MK_TABLE(commands),
+          .xeps = MK_TABLE(xeps));

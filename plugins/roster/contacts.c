@@ -251,6 +251,37 @@ MK_SUSPENDS static int drop_row(struct mk_ctx *c, const struct mk_coll *coll, st
     return MK_OK;
 }
 
+/* The row of K, whose version and floor are set. */
+static struct mk_value *row_of(struct mk_ctx *c, const struct contact *k, int64_t floor) {
+    struct mk_value *row = mk_alloc(c, COL_COUNT * sizeof *row);
+    row[COL_OWNER] = mk_v_jid(mk_self(c));
+    row[COL_CONTACT] = mk_v_jid(k->item.jid);
+    row[COL_NAME] = mk_v_text(k->item.name);
+    row[COL_GROUPS] = join(c, &k->item);
+    row[COL_STATE] = mk_v_int(k->item.state | (k->listed ? STATE_LISTED : 0));
+    row[COL_VERSION] = mk_v_int(k->version);
+    row[COL_FLOOR] = mk_v_int(floor);
+    row[COL_REQUEST] = mk_v_text(k->request);
+    return row;
+}
+
+/* No client knows what was before the first. */
+static int64_t floor_of(const struct contacts *r, const struct contact *k) {
+    return !k->listed ? 0 : r->version ? r->floor : k->version;
+}
+
+/* K is stored. */
+static const struct contact *stored(struct contacts *r, const struct contact *k, int64_t floor) {
+    struct contact *copy = contact_copy(k);
+    set(r, copy);
+    if (k->listed) {
+        gone_forget(r, copy->item.jid);
+        r->version = k->version;
+        r->floor = floor;
+    }
+    return copy;
+}
+
 int contacts_put(struct mk_ctx *c, const struct mk_coll *coll, struct contacts *r, const struct contact *new,
                  const struct contact **kept) {
     struct contact k = *new;
@@ -258,29 +289,27 @@ int contacts_put(struct mk_ctx *c, const struct mk_coll *coll, struct contacts *
     if (!k.listed && !k.item.state)
         return drop_row(c, coll, r, k.item.jid);
     k.version = k.listed ? next_version(c, r) : 0;
-    int64_t floor = !k.listed ? 0 : r->version ? r->floor : k.version; /* no client knows what was before the first */
-    struct mk_value row[COL_COUNT] = {
-        mk_v_jid(mk_self(c)),
-        mk_v_jid(k.item.jid),
-        mk_v_text(k.item.name),
-        join(c, &k.item),
-        mk_v_int(k.item.state | (k.listed ? STATE_LISTED : 0)),
-        mk_v_int(k.version),
-        mk_v_int(floor),
-        mk_v_text(k.request),
-    };
-    int rc = mk_put_now(c, coll, MK_UPSERT, row);
-    if (rc != MK_OK)
-        return rc;
-    struct contact *copy = contact_copy(&k);
-    set(r, copy);
-    if (k.listed) {
-        gone_forget(r, copy->item.jid);
-        r->version = k.version;
-        r->floor = floor;
+    int64_t floor = floor_of(r, &k);
+    int rc = mk_put_now(c, coll, MK_UPSERT, row_of(c, &k, floor));
+    if (rc == MK_OK)
+        *kept = stored(r, &k, floor);
+    return rc;
+}
+
+int contacts_put_all(struct mk_ctx *c, const struct mk_coll *coll, struct contacts *r, const struct contact *new,
+                     uint32_t count) {
+    struct mk_write *writes = mk_alloc(c, (count + 1) * sizeof *writes);
+    struct contact *all = mk_alloc(c, (count + 1) * sizeof *all);
+    int64_t version = next_version(c, r), floor = r->version ? r->floor : version;
+    for (uint32_t i = 0; i < count; i++) {
+        all[i] = new[i];
+        all[i].version = version + i;
+        writes[i] = (struct mk_write){ MK_W_PUT, MK_UPSERT, coll, row_of(c, &all[i], floor) };
     }
-    *kept = copy;
-    return MK_OK;
+    int rc = count ? mk_batch(c, writes, count) : MK_OK;
+    for (uint32_t i = 0; rc == MK_OK && i < count; i++)
+        stored(r, &all[i], floor);
+    return rc;
 }
 
 int contacts_remove(struct mk_ctx *c, const struct mk_coll *coll, struct contacts *r, const struct mk_jid *jid,

@@ -54,6 +54,10 @@ const struct contact *contacts_find(const struct contacts *r, const struct mk_ji
 MK_SUSPENDS int contacts_put(struct mk_ctx *c, const struct mk_coll *coll, struct contacts *r,
                              const struct contact *new, const struct contact **kept);
 
+/* The same for COUNT contacts that are listed, in one write. */
+MK_SUSPENDS int contacts_put_all(struct mk_ctx *c, const struct mk_coll *coll, struct contacts *r,
+                                 const struct contact *new, uint32_t count);
+
 /* Removes a listed contact and remembers that; of what is remembered only the last MAX_GONE stay. */
 MK_SUSPENDS int contacts_remove(struct mk_ctx *c, const struct mk_coll *coll, struct contacts *r,
                                 const struct mk_jid *jid, uint32_t max_gone);

@@ -36,7 +36,7 @@ void roster_forget(struct mk_ctx *c) {
 
 /* ---- writing ----------------------------------------------------------------------------------------------------- */
 
-static void put_item(struct mk_out *o, const struct mk_roster_item *item) {
+void roster_put_item(struct mk_out *o, const struct mk_roster_item *item) {
     static const char *const names[] = { "none", "to", "from", "both" };
     mk_open(o, "item", NULL);
     mk_put_jid(o, "jid", item->jid);
@@ -73,7 +73,7 @@ static const struct mk_stanza *push(struct mk_ctx *c, const struct contacts *r, 
     mk_open(o, "query", NS_ROSTER);
     mk_put(o, "ver", version_text(c, r, version));
     if (item && view_is_listed(r, item))
-        put_item(o, item);
+        roster_put_item(o, item);
     else
         put_removed(o, jid);
     if (mk_seal(o, &s) == MK_OK)
@@ -191,7 +191,7 @@ static void answer_whole(struct mk_ctx *c, const struct contacts *r, const struc
     mk_put(o, "ver", version_text(c, r, r->version));
     for (uint32_t i = 0; i < count; i++)
         if (view_is_listed(r, items[i]))
-            put_item(o, items[i]);
+            roster_put_item(o, items[i]);
     roster_reply(c, answer, o);
 }
 
@@ -245,8 +245,7 @@ static bool is_in(const char *const *texts, uint32_t count, const char *text) {
     return false;
 }
 
-/* Reads name and groups into K.  NULL if they are good, else the condition of RFC 6121, 2.3.3 that refuses them. */
-static const char *read_item(struct mk_ctx *c, const struct mk_elem *item, struct contact *k) {
+const char *roster_read_item(struct mk_ctx *c, const struct mk_elem *item, struct contact *k) {
     const struct roster *me = mk_inst(c);
     const char *name = mk_attr(item, "name");
     if (name && strlen(name) > (size_t)me->max_name)
@@ -274,7 +273,7 @@ MK_SUSPENDS static int set_item(struct mk_ctx *c, struct contacts *r, const stru
     const struct roster *me = mk_inst(c);
     const struct contact *old = contacts_find(r, contact), *kept;
     struct contact k = old ? *old : (struct contact){ .item.jid = contact };
-    const char *wrong = read_item(c, item, &k);
+    const char *wrong = roster_read_item(c, item, &k);
     if (wrong)
         return mk_refuse(c, answer->iq, wrong, NULL);
     if (!k.listed && r->listed >= (uint32_t)me->max_items)
@@ -400,6 +399,7 @@ static const struct mk_roster_ops ops = {
 };
 static const struct mk_provide_decl provides[] = {
     MK_PROVIDE(mk_roster, 1, 0, &ops, "The contacts of the account whose turn it is."),
+    MK_PROVIDE(mk_move, 1, 0, &roster_move, "Moves rosters, and requests that wait."),
 };
 static const struct mk_need_decl needs[] = {
     { "mk_shared_roster", 1, 0, offsetof(struct roster, shared), MK_NEED_MANY, NULL },

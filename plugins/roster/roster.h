@@ -4,6 +4,7 @@
 #define ROSTER_ROSTER_H
 
 #include "contacts.h"
+#include <meerkat/move.h>
 
 #define NS_ROSTER "jabber:iq:roster"
 
@@ -55,6 +56,16 @@ MK_SUSPENDS enum mk_flow roster_on_send(struct mk_ctx *c, struct mk_ev_stanza *e
 MK_SUSPENDS enum mk_flow roster_on_receive(struct mk_ctx *c, struct mk_ev_stanza *ev);
 MK_SUSPENDS int roster_befriend(struct mk_ctx *c, const struct mk_jid *contact);
 MK_SUSPENDS enum mk_flow roster_on_available(struct mk_ctx *c, struct mk_ev_stanza *ev);
+
+/* What waits for an answer, as it is stored; NULL if it can't be written. */
+const char *roster_request_text(struct mk_ctx *c, const struct mk_stanza *s, const struct mk_jid *contact);
+
+void roster_put_item(struct mk_out *o, const struct mk_roster_item *item);
+/* Reads name and groups into K.  NULL if they are good, else the condition of RFC 6121, 2.3.3 that refuses them. */
+const char *roster_read_item(struct mk_ctx *c, const struct mk_elem *item, struct contact *k);
+
+/* move.c */
+extern const struct mk_move_ops roster_move;
 
 /* commands.c */
 extern const struct mk_cmd_decl roster_commands[3];

@@ -95,7 +95,7 @@ int roster_befriend(struct mk_ctx *c, const struct mk_jid *contact) {
 
 /* ---- in ---------------------------------------------------------------------------------------------------------- */
 
-static const char *request_text(struct mk_ctx *c, const struct mk_stanza *s, const struct mk_jid *contact) {
+const char *roster_request_text(struct mk_ctx *c, const struct mk_stanza *s, const struct mk_jid *contact) {
     if (mk_stanza_size(s) > REQUEST_SIZE) {
         struct mk_out *o = mk_new(c, MK_PRESENCE, MK_TYPE_SUBSCRIBE, mk_self(c));
         mk_from(o, contact);
@@ -130,7 +130,7 @@ MK_SUSPENDS static int keep(struct mk_ctx *c, struct contacts *r, const struct m
     if (!(state & MK_SUB_PENDING_IN))
         k.request = NULL;
     else if (!k.request)
-        k.request = request_text(c, s, contact);
+        k.request = roster_request_text(c, s, contact);
     return contacts_put(c, me->contacts, r, &k, kept);
 }
 

@@ -86,7 +86,8 @@ MK_SUSPENDS static int cmd_add(struct mk_ctx *c, const struct mk_args *args, str
         return rc;
     if (domain.len != host.len || memcmp(domain.s, host.s, host.len) != 0 || mk_account_exists(c, account) != MK_OK)
         return mk_result_error(result, MK_E_NOTFOUND, "There is no account %s.", mk_jid_text(account));
-    const struct mk_value row[MEMBER_COUNT] = { mk_v_jid(mk_host(c)), mk_v_text(g->id), mk_v_jid(account) };
+    const struct mk_value row[MEMBER_COUNT] = { mk_v_jid(mk_host(c)), mk_v_text(g->id), mk_v_jid(account),
+                                                mk_v_time(mk_now(c)) };
     return done(c, result, mk_put_now(c, me->members, MK_UPSERT, row));
 }
 

@@ -14,6 +14,7 @@ const struct mk_col_decl member_cols[MEMBER_COUNT] = {
     [MEMBER_HOST] = { "host", MK_C_JID, MK_COL_PARTITION, "Host." },
     [MEMBER_GROUP] = { "group_id", MK_C_TEXT, MK_COL_PARTITION, "The group." },
     [MEMBER_ACCOUNT] = { "member", MK_C_JID, MK_COL_SORT, "Bare JID of the account." },
+    [MEMBER_SINCE] = { "since", MK_C_TIME, 0, "When it was added." },
 };
 
 /* ---- words -------------------------------------------------------------------------------------------------------------- */

@@ -14,7 +14,7 @@ struct shared_roster {
 };
 
 enum { GROUP_HOST, GROUP_ID, GROUP_LABEL, GROUP_EVERYBODY, GROUP_SHOWN_TO, GROUP_COUNT };
-enum { MEMBER_HOST, MEMBER_GROUP, MEMBER_ACCOUNT, MEMBER_COUNT };
+enum { MEMBER_HOST, MEMBER_GROUP, MEMBER_ACCOUNT, MEMBER_SINCE, MEMBER_COUNT };
 extern const struct mk_col_decl group_cols[GROUP_COUNT], member_cols[MEMBER_COUNT];
 
 struct words {

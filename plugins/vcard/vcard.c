@@ -201,6 +201,7 @@ static const struct mk_opt_decl options[] = {
 static const struct mk_vcard_ops ops = { .size = sizeof ops, .get = vcard_get, .put = vcard_put };
 static const struct mk_provide_decl provides[] = {
     MK_PROVIDE(mk_vcard, 1, 0, &ops, "The vCard of the account whose turn it is."),
+    MK_PROVIDE(mk_move, 1, 0, &vcard_move, "Moves vCards."),
 };
 static const struct mk_coll_decl collections[] = {
     MK_COLLECTION(struct vcard, vcards, "vcards", 1, 0, 0, vcard_cols, MK_NO_INDEX, "vCards."),

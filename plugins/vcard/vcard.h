@@ -3,6 +3,7 @@
 #ifndef VCARD_VCARD_H
 #define VCARD_VCARD_H
 
+#include <meerkat/move.h>
 #include <meerkat/plugin.h>
 #include <meerkat/vcard.h>
 
@@ -72,6 +73,9 @@ struct query {
 MK_SUSPENDS int find(struct mk_ctx *c, const struct query *q, struct page *out);
 /* The original text of each field of a row. */
 const char *const *shown(struct mk_ctx *c, const struct mk_row *row);
+
+/* move.c */
+extern const struct mk_move_ops vcard_move;
 
 /* commands.c */
 extern const struct mk_cmd_decl vcard_commands[3];

@@ -60,6 +60,9 @@ struct mk_auth_ops {
     /* Keys for a hash that scram() said MK_E_UNSUPPORTED of, with the salt and iterations that it gave for it: the
      * client computed them of the password (XEP-0480).  MK_E_CONFLICT: the password was changed, or it has such keys. */
     int (*add_keys)(struct mk_ctx *c, const struct mk_jid *account, const struct mk_scram_keys *keys);
+    /* Gives the account COUNT sets of keys, of different hashes, in place of its password; makes it if it is not there.
+     * They come from another server, each with a salt and iterations of its own.  MK_E_INVALID if one makes no sense. */
+    int (*put_keys)(struct mk_ctx *c, const struct mk_jid *account, const struct mk_scram_keys *keys, uint32_t count);
 };
 struct mk_auth {
     struct mk_svc svc;
@@ -70,6 +73,8 @@ MK_CALL3(mk_auth, scram, int, MK_E_UNSUPPORTED, const struct mk_jid *, account, 
          out)
 MK_CALL2(mk_auth, check_password, int, MK_E_UNSUPPORTED, const struct mk_jid *, account, const char *, password)
 MK_CALL2(mk_auth, add_keys, int, MK_E_UNSUPPORTED, const struct mk_jid *, account, const struct mk_scram_keys *, keys)
+MK_CALL3(mk_auth, put_keys, int, MK_E_UNSUPPORTED, const struct mk_jid *, account, const struct mk_scram_keys *, keys,
+         uint32_t, count)
 MK_CALL2(mk_auth, set_password, int, MK_E_UNSUPPORTED, const struct mk_jid *, account, const char *, password)
 MK_CALL2(mk_auth, create, int, MK_E_UNSUPPORTED, const struct mk_jid *, account, const char *, password)
 MK_CALL1(mk_auth, remove, int, MK_E_UNSUPPORTED, const struct mk_jid *, account)
@@ -91,6 +96,17 @@ MK_EXPORT MK_SUSPENDS MK_MUST_CHECK int mk_account_create(struct mk_ctx *c, cons
 MK_EXPORT MK_SUSPENDS MK_MUST_CHECK int mk_account_set_password(struct mk_ctx *c, const struct mk_jid *account,
                                                                 const char *password);
 MK_EXPORT MK_SUSPENDS MK_MUST_CHECK int mk_account_remove(struct mk_ctx *c, const struct mk_jid *account);
+
+/*
+ * For plugins that move accounts from server to server.  mk_account_scram() asks the account's provider for its keys,
+ * as scram() of mk_auth does; mk_account_put_keys() gives it such keys, of the provider that has it or, if there is none,
+ * of the first that can write, and runs account_created if it was made.  MK_E_UNSUPPORTED if the provider can't.  Both
+ * suspend, in any turn.
+ */
+MK_EXPORT MK_SUSPENDS MK_MUST_CHECK int mk_account_scram(struct mk_ctx *c, const struct mk_jid *account, uint32_t hash,
+                                                         struct mk_scram_keys *out);
+MK_EXPORT MK_SUSPENDS MK_MUST_CHECK int mk_account_put_keys(struct mk_ctx *c, const struct mk_jid *account,
+                                                            const struct mk_scram_keys *keys, uint32_t count);
 
 MK_END_DECLS
 

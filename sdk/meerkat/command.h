@@ -11,7 +11,10 @@
 MK_BEGIN_DECLS
 
 enum mk_arg_type { MK_ARG_TEXT, MK_ARG_JID, MK_ARG_INT, MK_ARG_BOOL, MK_ARG_SECRET, MK_ARG_TEXTS };
-enum { MK_ARG_OPTIONAL = 1 };
+enum {
+    MK_ARG_OPTIONAL = 1,
+    MK_ARG_LONG = 2 /* a text of up to 8 MiB; else 64 KiB */
+};
 struct mk_arg_decl {
     const char *name;
     uint32_t type, flags;

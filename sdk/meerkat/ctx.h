@@ -120,6 +120,12 @@ MK_EXPORT MK_SUSPENDS MK_MUST_CHECK int mk_offload(struct mk_ctx *c, void (*fn)(
 /* Runs FN(ARG) at once on the worker's own stack (8 MiB), for code that needs more than a fiber has. */
 MK_EXPORT void mk_on_big_stack(struct mk_ctx *c, void (*fn)(void *arg), void *arg);
 
+/*
+ * Runs FN(ARG) in a turn of its own beside mk_self() (MK_ASIDE), with a deadline of its own: for what takes long and whose
+ * outcome this turn does not wait for.  FN frees ARG.  Does not suspend.
+ */
+MK_EXPORT void mk_aside(struct mk_ctx *c, void (*fn)(struct mk_ctx *c, void *arg), void *arg);
+
 /* Suspends for MS milliseconds, 0 to 10,000; 0 lets other entities run.  Counts against the turn's deadline. */
 MK_EXPORT MK_SUSPENDS MK_MUST_CHECK int mk_sleep(struct mk_ctx *c, uint32_t ms);
 

@@ -27,6 +27,7 @@ enum mk_order {
 
     /* user_offline_message */
     MK_ORDER_OFFLINE_MARKERS = 70, /* the newest of them is enough */
+    MK_ORDER_PUSH = 75,            /* session_send too: before they are kept for later */
     MK_ORDER_OFFLINE = 80,
     MK_ORDER_ARCHIVED_OFFLINE = 90, /* what is archived is not refused */
 

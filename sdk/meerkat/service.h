@@ -64,7 +64,7 @@ struct mk_provide_decl {
 MK_EXPORT const void *mk_svc_enter(struct mk_ctx *c, const struct mk_svc *svc);
 MK_EXPORT void mk_svc_leave(struct mk_ctx *c, const void *before);
 
-/* An operation M of interface I with 1 to 4 arguments, returning R, or ELSE if the provider's table is too old. */
+/* An operation M of interface I with up to 4 arguments, returning R, or ELSE if the provider's table is too old. */
 #define MK_CALL_(I, m, R, otherwise, params, args)                                                                     \
     static inline R I##_##m params {                                                                                   \
         const struct I##_ops *o = (const struct I##_ops *)s->svc.ops;                                                  \
@@ -75,6 +75,7 @@ MK_EXPORT void mk_svc_leave(struct mk_ctx *c, const void *before);
         mk_svc_leave(c, before);                                                                                       \
         return r;                                                                                                      \
     }
+#define MK_CALL0(I, m, R, otherwise) MK_CALL_(I, m, R, otherwise, (struct mk_ctx * c, const struct I *s), (c))
 #define MK_CALL1(I, m, R, otherwise, t1, a1)                                                                           \
     MK_CALL_(I, m, R, otherwise, (struct mk_ctx * c, const struct I *s, t1 a1), (c, a1))
 #define MK_CALL2(I, m, R, otherwise, t1, a1, t2, a2)                                                                   \

@@ -84,6 +84,10 @@ MK_EXPORT void mk_release(const struct mk_stanza *s);
 MK_EXPORT struct mk_view mk_stanza_xml(struct mk_ctx *c, const struct mk_stanza *s);
 MK_EXPORT MK_MUST_CHECK int mk_stanza_read(struct mk_ctx *c, struct mk_view xml, const struct mk_stanza **out);
 
+/* A copy of element E that stands alone: the message inside of <forwarded/> as a stanza, say.  MK_E_INVALID if its root
+ * could be none. */
+MK_EXPORT MK_MUST_CHECK int mk_elem_stanza(struct mk_ctx *c, const struct mk_elem *e, const struct mk_stanza **out);
+
 /* ---- receipts ------------------------------------------------------------------------------------------------- */
 
 /*

@@ -300,6 +300,20 @@ def without_the_right_to_create(db, place, other, login):
         traffic.check()
 
 
+def tables_made_by_hand(db, place, other, run):
+    """What the server prints, run by an administrator in the empty place OTHER, is all that another server needs."""
+    with Server(db.backend(place)) as server:
+        printed = server.ctl("schema", "--backend", db.kind)
+    run(printed)
+    with Server(db.backend(other, create=False)) as server:
+        traffic = Traffic(server)
+        traffic.send()
+        traffic.check()
+    with Server(db.backend(other)) as server:
+        assert server.exists(f"{traffic.target}@{DOMAIN}")
+        assert server.ctl("schema", "--backend", db.kind) == printed
+
+
 def newer_tables(db, place):
     with Server(db.backend(place)):
         pass

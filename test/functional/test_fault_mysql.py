@@ -92,6 +92,16 @@ def test_encrypted_logins():
             databases.Traffic(server).check()
 
 
+def test_tables_made_by_hand():
+    db = database()
+
+    def run(printed):
+        db.sql("CREATE DATABASE meerkat_by_hand")
+        db.sql(printed, "meerkat_by_hand")
+
+    databases.tables_made_by_hand(db, "meerkat_by_server", "meerkat_by_hand", run)
+
+
 def test_newer_tables():
     databases.newer_tables(database(), "meerkat_newer")
 

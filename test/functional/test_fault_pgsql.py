@@ -75,6 +75,16 @@ def test_without_the_right_to_create():
     assert "meerkat_commits" in refusal(db, "nothing", create=False, **plain)
 
 
+def test_tables_made_by_hand():
+    db = database()
+
+    def run(printed):
+        db.sql("CREATE SCHEMA by_hand AUTHORIZATION meerkat")
+        db.sql("SET ROLE meerkat; SET search_path=by_hand;" + printed)
+
+    databases.tables_made_by_hand(db, "by_server", "by_hand", run)
+
+
 def test_newer_tables():
     databases.newer_tables(database(), "newer")
 

@@ -19,8 +19,8 @@ from test_vcard import PNG, photo, vcard
 
 SERVER = False
 COST = 2
-PLUGINS = ("accounts", "blocking", "invites", "last", "privacy", "private", "reports", "shared_roster", "smart_markers",
-           "vcard", "vcard4")
+PLUGINS = ("accounts", "blocking", "invites", "last", "privacy", "private", "push", "reports", "shared_roster",
+           "smart_markers", "vcard", "vcard4")
 FAR = "far@elsewhere.example"
 
 # Collections that are kept by account and need no data here, and why.
@@ -62,6 +62,7 @@ def queries(c):
             f"<block xmlns='urn:xmpp:blocking'><item jid='{FAR}'><report xmlns='urn:xmpp:reporting:1' "
             "reason='urn:xmpp:reporting:spam'/></item></block>",
             f"<query xmlns='jabber:iq:private'><a xmlns='b'>{c.bare}</a></query>",
+            f"<enable xmlns='urn:xmpp:push:0' jid='{FAR}' node='n'/>",
             vcard("<FN>Zed</FN>", photo(PNG)),
             f"<prefs xmlns='{MAM}' default='always'><always><jid>{FAR}</jid></always></prefs>")
 
