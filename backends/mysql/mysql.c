@@ -90,8 +90,9 @@ static const struct mk_opt_decl options[] = {
     MK_OPT_DURATION(struct mysql, wait, "0", 0, INT64_MAX, 0,
                     "How long to wait at the start for a database that can't be reached; 0 is not at all."),
     MK_OPT_INT(struct mysql, read_connections, "2", 1, 64, 0, "Connections that read."),
-    MK_OPT_INT(struct mysql, write_connections, "1", 1, 16, 0,
-               "Connections that write. One serves thousands of commits a second, as they share transactions."),
+    MK_OPT_INT(
+        struct mysql, write_connections, "2", 1, 16, 0,
+        "Connections that write. Two keep the database busy, as the commits of a connection share transactions."),
     MK_OPT_DURATION(struct mysql, sweep_interval, "1m", 100, 86400000, 0, "How often expired rows are deleted."),
     MK_OPT_BOOL(
         struct mysql, create, "true", 0,

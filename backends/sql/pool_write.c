@@ -143,7 +143,7 @@ static enum pool_code change(struct pool_conn *c, struct mk_change *x, int64_t n
 /* ---- upserts that wait to go together --------------------------------------------------------------------------- */
 
 /* Statements have 1, 2, 4 ... rows, so that there are few texts. */
-enum { RUNS = 12, ROWS_MAX = 64, BYTES_MAX = 1 << 20 };
+enum { RUNS = 12, ROWS_MAX = 64, ROWS_FEW = 16, BYTES_MAX = 1 << 20 };
 struct rows {
     const struct sql_table *t;
     struct mk_change *changes[ROWS_MAX];
@@ -189,11 +189,18 @@ static size_t bytes_of(const struct sql_table *t, const struct mk_change *x) {
     return bytes;
 }
 
+/* Few rows are one statement whatever their number; else powers of two, or there would be too many statements. */
+static unsigned rows_at_once(unsigned left) {
+    unsigned n = ROWS_MAX;
+    while (left > ROWS_FEW && n > left)
+        n /= 2;
+    return left > ROWS_FEW ? n : left;
+}
+
 static enum pool_code flush(struct pool_conn *c, struct rows *r, int64_t now) {
     enum pool_code code = POOL_OK;
     for (unsigned done = 0, n; code == POOL_OK && done < r->count; done += n) {
-        for (n = ROWS_MAX; n > r->count - done; n /= 2)
-            ;
+        n = rows_at_once(r->count - done);
         if (n == 1)
             sql_put(&c->query, r->t, r->changes[done], now);
         else

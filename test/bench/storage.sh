@@ -5,7 +5,8 @@
 #   test/bench/storage.sh [--quick] [BUILD [BACKEND [OPTION=VALUE...]]]
 # BACKEND is sqlite if it is left out; options are those of its group in `backends`.  A backend NAME has a floor if there
 # is a program bench_storage_NAME in BUILD/test/bench, which takes a place, rows a commit and seconds; the place is
-# BENCH_PLACE (of pgsql a conninfo, of mysql SOCKET,USER,PASSWORD,DATABASE), or a new file.
+# BENCH_PLACE (of pgsql a conninfo, of mysql HOST,PORT,USER,PASSWORD,DATABASE), or a new file.  Write @UNIQUE@ in the option
+# that says where tables are: the floor begins with an empty one, so must each run.
 set -eu
 
 here=$(cd "$(dirname "$0")/../.." && pwd)
@@ -27,6 +28,18 @@ floor=$build/test/bench/bench_storage_$backend
 median() { sort -n | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }'; }
 new() { mktemp -u "$tmp/XXXXXXXX.db"; }
 
+runs=0
+run_ours() { # WRITERS OPTION...
+    writers_now=$1
+    shift
+    runs=$((runs + 1))
+    for option in "$@"; do # each takes the place of what it was
+        shift
+        set -- "$@" "$(printf %s "$option" | sed "s/@UNIQUE@/$$_$runs/g")"
+    done
+    "$bench" "$build/backends/$backend.so" "$writers_now" "$seconds" "$@"
+}
+
 echo "machine: $(nproc) cores, $(uname -sr), $(date +%F); $backend, rows of 300 bytes, $seconds s a run, median of $rounds"
 writers='1 10 100 1000'
 for _ in $(seq "$rounds"); do # floor and server alternate, so that a busy neighbour hurts both
@@ -39,7 +52,7 @@ for _ in $(seq "$rounds"); do # floor and server alternate, so that a busy neigh
         if [ "$backend" = sqlite ] && [ $# -eq 0 ]; then
             "$bench" "$build/backends/$backend.so" "$n" "$seconds" path="$(new)" >>"$tmp/ours.$n"
         else
-            "$bench" "$build/backends/$backend.so" "$n" "$seconds" "$@" >>"$tmp/ours.$n"
+            run_ours "$n" "$@" >>"$tmp/ours.$n"
         fi
     done
 done

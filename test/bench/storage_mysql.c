@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The floor of bench_storage: the same rows into the same table, one connection and libmariadb alone, BATCH rows a commit
- * in statements of 50 rows.
+ * The floor of bench_storage: the same rows into the same table, one connection with TLS and libmariadb alone, BATCH rows
+ * a commit in statements of 50 rows.
  *   bench_storage_mysql PLACE BATCH SECONDS      prints rows a second, microseconds of CPU a row, of this side
- * PLACE is SOCKET,USER,PASSWORD,DATABASE.
+ * PLACE is HOST,PORT,USER,PASSWORD,DATABASE.
  */
 #include <mysql.h>
 #include <stdio.h>
@@ -41,7 +41,7 @@ static void bind_text(MYSQL_BIND *b, char *text, size_t len) {
 }
 
 static MYSQL_STMT *prepare(int rows) {
-    char sql[2000] = "INSERT INTO bench_by_hand VALUES";
+    char sql[2000] = "INSERT INTO bench_by_hand(owner,id,peer,stanza)VALUES";
     for (int i = 0; i < rows; i++)
         strcat(sql, i ? ",(?,?,?,?)" : "(?,?,?,?)");
     MYSQL_STMT *stmt = mysql_stmt_init(db);
@@ -64,11 +64,14 @@ static void insert(MYSQL_STMT *stmt, int rows, long first) {
 }
 
 static void connect_to(char *place) {
-    const char *parts[4] = { NULL };
-    for (int i = 0; i < 4 && place; i++)
+    const char *parts[5] = { NULL };
+    my_bool on = 1;
+    for (int i = 0; i < 5 && place; i++)
         parts[i] = strsep(&place, ",");
     db = mysql_init(NULL);
-    must(mysql_real_connect(db, NULL, parts[1], parts[2], parts[3], 0, parts[0], 0) != NULL);
+    mysql_optionsv(db, MYSQL_OPT_SSL_ENFORCE, &on);
+    must(mysql_real_connect(db, parts[0], parts[2], parts[3], parts[4], (unsigned)atoi(parts[1] ? parts[1] : "0"), NULL,
+                            0) != NULL);
 }
 
 int main(int argc, char **argv) {
@@ -79,8 +82,9 @@ int main(int argc, char **argv) {
     memset(payload, 'x', PAYLOAD);
     connect_to(argv[1]);
     run("DROP TABLE IF EXISTS bench_by_hand");
-    run("CREATE TABLE bench_by_hand(owner VARBINARY(1000) NOT NULL,id BIGINT NOT NULL,peer VARBINARY(1000) NOT NULL,"
-        "stanza LONGTEXT CHARACTER SET utf8mb4 NOT NULL,PRIMARY KEY(owner,id))ENGINE=InnoDB");
+    run("CREATE TABLE bench_by_hand(_id BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY,owner VARBINARY(1000) NOT NULL,"
+        "id BIGINT NOT NULL,peer VARBINARY(1000) NOT NULL,stanza LONGTEXT CHARACTER SET utf8mb4 NOT NULL,"
+        "UNIQUE KEY(owner,id))ENGINE=InnoDB");
     run("CREATE INDEX bench_by_peer ON bench_by_hand(owner,peer,id)");
     int rows_each = batch < ROWS ? batch : ROWS;
     MYSQL_STMT *stmt = prepare(rows_each);

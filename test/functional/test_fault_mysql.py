@@ -111,4 +111,4 @@ def test_nodes_that_start_at_once():
 
 
 def test_two_backends_of_one_kind():
-    databases.two_pools(database(), "meerkat_one", "meerkat_two", 6)
+    databases.two_pools(database(), "meerkat_one", "meerkat_two", 8)
