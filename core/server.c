@@ -4,6 +4,7 @@
 #include "copy.h"
 #include "load/load.h"
 #include "net/conn.h"
+#include "route/plugin_conn.h"
 #include "route/router.h"
 #include "run/offload.h"
 #include "run/watchdog.h"
@@ -182,7 +183,8 @@ static unsigned processors(void) {
 
 static int worker_begin(struct worker *w) {
     metrics_worker(w, load_metric_limit());
-    if (stream_worker_start(w) != 0 || net_worker_start(w) != 0 || store_worker_start(w) != 0)
+    if (plugin_conns_start(w) != 0 || stream_worker_start(w) != 0 || net_worker_start(w) != 0 ||
+        store_worker_start(w) != 0)
         return -1;
     return load_worker_start(w);
 }
@@ -195,6 +197,7 @@ static void worker_before_wait(struct worker *w) {
 }
 
 static void worker_end(struct worker *w) {
+    plugin_conns_stop(w);
     entities_free(w);
     stream_worker_stop(w);
     net_worker_stop(w);
@@ -260,12 +263,17 @@ static void on_signal(evutil_socket_t number, short what, void *arg) {
 
 /* ---- start and stop ------------------------------------------------------------------------------------------------------- */
 
+static bool is_c2s(const struct listener_config *l) {
+    return strcmp(l->kind, "c2s") == 0;
+}
+
 static bool open_listeners(struct conf_errors *e) {
     const struct settings *s = &server.settings;
     server.listeners = xcalloc(s->listener_count + 1, sizeof(struct listener *));
     for (unsigned i = 0; i < s->listener_count; i++) {
         char why[256];
-        struct listener *l = listener_open(&s->listeners[i], stream_accept, why, sizeof why);
+        struct listener *l = listener_open(
+            &s->listeners[i], is_c2s(&s->listeners[i]) ? stream_accept : plugin_conn_accept, why, sizeof why);
         if (l)
             server.listeners[server.listener_count++] = l;
         else
@@ -347,6 +355,18 @@ static struct tls_cert *find_cert(const char *domain, size_t len) {
     return host ? host->cert : NULL;
 }
 
+static void check_listeners(const struct settings *s, struct conf_errors *e) {
+    for (unsigned i = 0; i < s->listener_count; i++) {
+        const struct listener_config *l = &s->listeners[i];
+        if (!l->kind || is_c2s(l))
+            continue;
+        if (!load_serves(l->kind))
+            conf_error(e, l->where, "no enabled plugin has the kind %s of listeners; c2s is the server's own", l->kind);
+        else if (l->tls == LISTEN_STARTTLS)
+            conf_error(e, l->where, "a listener of kind %s has no starttls: its tls is direct or plain", l->kind);
+    }
+}
+
 static bool start(struct conf_errors *e) {
     struct settings *s = &server.settings;
     char why[512];
@@ -364,6 +384,8 @@ static bool start(struct conf_errors *e) {
                                       .followed = follow_snapshot });
     load_server_commands(server_commands, server_command_count);
     bool good = load_plan(root, e);
+    if (good)
+        check_listeners(s, e);
     conf_check_unused(root, e);
     if (!good || e->count || server.args.check || server.args.copy)
         return !e->count;

@@ -44,14 +44,15 @@ static const struct mk_opt_decl top_rows[] = {
 };
 
 static const struct mk_opt_decl listener_rows[] = {
-    MK_OPT_TEXT(struct listener_config, kind, "c2s", 0, "What connects: c2s is clients."),
+    MK_OPT_TEXT(struct listener_config, kind, "c2s", 0,
+                "What connects: c2s is clients; other kinds are those of plugins, such as http."),
     MK_OPT_TEXT(struct listener_config, address, "::", 0, "Address to listen on. :: is all, of both families."),
     MK_OPT_INT(struct listener_config, port, NULL, 0, 65535, MK_OPT_REQUIRED,
                "TCP port. 0 lets the system choose one."),
     MK_OPT_ENUM(
         struct listener_config, tls, "starttls", tls_modes, 0,
         "starttls begins in plain text and upgrades, direct is TLS from the first byte (XEP-0368), plain is for "
-        "proxies that end TLS themselves."),
+        "proxies that end TLS themselves. Kinds of plugins have no starttls."),
     MK_OPT_BOOL(
         struct listener_config, proxy, "false", 0,
         "Whether every connection begins with a PROXY protocol header, version 1 or 2. Then one without is refused."),
@@ -183,8 +184,7 @@ static void read_listeners(struct arena *arena, struct conf_node *root, struct s
         struct listener_config *l = &s->listeners[s->listener_count++];
         n->used = true;
         conf_fill(arena, "listener", n, &sections[1].rows, NULL, l, e);
-        if (l->kind && strcmp(l->kind, "c2s") != 0)
-            conf_error(e, n, "kind %s is not one of: c2s", l->kind);
+        l->where = n;
     }
 }
 

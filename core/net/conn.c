@@ -161,11 +161,16 @@ void conn_resume(struct conn *c) {
     conn_schedule(c);
 }
 
-void conn_start_tls(struct conn *c, bool direct) {
+void conn_again(struct conn *c) {
+    c->flags |= CONN_AGAIN;
+    conn_schedule(c);
+}
+
+void conn_start_tls(struct conn *c, const char *alpn) {
     if (c->tls || (c->flags & (CONN_CLOSING | CONN_DEAD)))
         return;
     c->tls = xcalloc(1, sizeof *c->tls);
-    c->tls->direct = direct;
+    c->tls->alpn = alpn;
     c->tls->plain = c->out_len;
     c->flags |= CONN_HANDSHAKE;
     conn_drop_input(c);

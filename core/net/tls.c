@@ -173,7 +173,7 @@ static void park(struct tls *t) {
 }
 
 static bool open_session(struct conn *c) {
-    static const gnutls_datum_t alpn = { (unsigned char *)"xmpp-client", 11 };
+    gnutls_datum_t alpn = { (unsigned char *)c->tls->alpn, c->tls->alpn ? (unsigned)strlen(c->tls->alpn) : 0 };
     gnutls_session_t s;
     if (!credentials || gnutls_init(&s, GNUTLS_SERVER | GNUTLS_NONBLOCK) != 0)
         return false;
@@ -187,7 +187,7 @@ static bool open_session(struct conn *c) {
     return gnutls_priority_set(s, priorities) == 0 &&
            gnutls_credentials_set(s, GNUTLS_CRD_CERTIFICATE, credentials) == 0 &&
            gnutls_session_ticket_enable_server(s, &ticket_key) == 0 &&
-           (!c->tls->direct || gnutls_alpn_set_protocols(s, &alpn, 1, GNUTLS_ALPN_MANDATORY) == 0);
+           (!alpn.size || gnutls_alpn_set_protocols(s, &alpn, 1, GNUTLS_ALPN_MANDATORY) == 0);
 }
 
 static void fail(struct conn *c, int rc) {
@@ -344,7 +344,7 @@ void tls_free(struct conn *c) {
 }
 
 bool conn_is_secure(const struct conn *c) {
-    return c->tls && !(c->flags & CONN_HANDSHAKE);
+    return c && c->tls && !(c->flags & CONN_HANDSHAKE);
 }
 
 const char *conn_tls_name(const struct conn *c) {
