@@ -10,6 +10,7 @@ import select
 import socket
 import struct
 import time
+import xml.etree.ElementTree as ET
 
 import tls
 import xmpp
@@ -128,3 +129,147 @@ class Http:
 
     def close(self):
         self.sock.close()
+
+
+# ---- WebSocket (RFC 6455, RFC 7395)
+
+TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
+GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+
+
+def frame(payload=b"", op=TEXT, fin=True, mask=b"\x12\x34\x56\x78", reserved=0, length=None):
+    """A client's frame.  MASK None: there is none.  LENGTH: the bytes that say how long it is."""
+    payload = payload.encode() if isinstance(payload, str) else payload
+    n, bit = len(payload), 0x80 if mask else 0
+    if length is None:
+        length = (bytes([bit | n]) if n < 126 else bytes([bit | 126]) + struct.pack(">H", n) if n < 65536
+                  else bytes([bit | 127]) + struct.pack(">Q", n))
+    if mask:
+        key = (mask * (n // 4 + 1))[:n]
+        payload = (int.from_bytes(payload, "big") ^ int.from_bytes(key, "big")).to_bytes(n, "big")
+    return bytes([(0x80 if fin else 0) | reserved << 4 | op]) + length + (mask or b"") + payload
+
+
+class WebSocket(Http):
+    """A WebSocket of which a test writes and reads the frames."""
+
+    def __init__(self, kind="http", path="/xmpp-websocket", host=DOMAIN, **fields):
+        super().__init__(kind, host)
+        key = base64.b64encode(os.urandom(16)).decode()
+        self.request("GET", path, **{"Upgrade": "websocket", "Connection": "keep-alive, Upgrade", "Sec-WebSocket-Key": key,
+                                     "Sec-WebSocket-Version": "13", "Sec-WebSocket-Protocol": "xmpp", **fields})
+        self.handshake = self.answer()
+        if self.handshake.status == 101:
+            wanted = base64.b64encode(hashlib.sha1((key + GUID).encode()).digest()).decode()
+            assert self.handshake["sec-websocket-accept"] == wanted and self.handshake["upgrade"] == "websocket"
+            assert self.handshake["sec-websocket-protocol"] == "xmpp" and not self.handshake["sec-websocket-extensions"]
+
+    def write(self, payload=b"", **how):
+        self.send(frame(payload, **how))
+
+    def read(self):
+        """The next frame: its opcode and payload."""
+        first, second = self.exactly(2)
+        assert first & 0xf0 == 0x80 and not second & 0x80, f"{first:#x} {second:#x}"
+        size = {126: lambda: struct.unpack(">H", self.exactly(2))[0],
+                127: lambda: struct.unpack(">Q", self.exactly(8))[0]}.get(second, lambda: second)()
+        return first & 15, self.exactly(size)
+
+    def expect_close(self, code):
+        """A close frame, perhaps behind other frames, and the end."""
+        got = []
+        while True:
+            op, payload = self.read()
+            if op == CLOSE:
+                break
+            got.append(payload)
+        assert int.from_bytes(payload[:2], "big") == code, (code, payload, got)
+        self.is_closed()
+        return b"".join(got).decode()
+
+
+class Carried(xmpp.Client):
+    """An xmpp.Client whose stream is carried by something else.  It reads a stream that is put together again."""
+
+    secure = False
+
+    def begin(self, domain, user, password, label):
+        self.domain, self.user, self.password = domain, user, password
+        self.jid, self.is_available = None, False
+        self.label = label or user or "client"
+        self.log, self.queue = [], []
+        self.header = self.features = self.sm = self.piece = None
+        self.closed = False
+        self.parser = Parser(self.arrived)
+
+    def starttls(self, context=None):
+        raise AssertionError("there is no STARTTLS here")
+
+    def login(self, mechanism="SCRAM-SHA-256", resource=None, use_tls=False, context=None):
+        return super().login(mechanism, resource, use_tls=False)
+
+    def feed_header(self, said):
+        """SAID has the attributes of the server's header."""
+        self.parser = Parser(self.arrived)
+        self.parser.feed(self.header_text(to=said.get("to"), from_=said.get("from"), version=said.get("version"),
+                                          extra=attrs(id=said.get("id"))).encode())
+
+
+TAGS = re.compile(r"<\?xml[^>]*\?>")
+
+
+def header_of(data):
+    """Attributes of a stream header that xmpp.Client writes, None if DATA is none."""
+    text = TAGS.sub("", data)
+    if not text.startswith("<stream:stream"):
+        return None
+    return dict(re.findall(r"\s(to|from|version)=[\"']([^\"']*)[\"']", text))
+
+
+class WsClient(Carried):
+    """A client over WebSocket."""
+
+    def __init__(self, domain, user=None, password=None, kind="http", label=None, **how):
+        self.begin(domain, user, password, label)
+        self.ws = WebSocket(kind, **{"host": domain, **how})
+        self.sock = self.ws.sock
+        assert self.ws.handshake.status == 101, self.ws.handshake.text
+
+    def send(self, data):
+        head = header_of(data)
+        if head is not None:
+            data = f"<open xmlns='{NS['framing']}'{attrs(**{k.replace('from', 'from_'): v for k, v in head.items()})}/>"
+        elif data == "</stream:stream>":
+            data = f"<close xmlns='{NS['framing']}'/>"
+        self.log.append((">", data.encode()))
+        try:
+            self.ws.write(data)
+        except (BrokenPipeError, ConnectionResetError) as error:
+            self.log.append(("!", str(error).encode()))
+
+    def read(self, deadline):
+        left = deadline - time.monotonic()
+        pending = self.ws.rest or (hasattr(self.sock, "pending") and self.sock.pending())
+        if not pending and not select.select([self.sock], [], [], max(0, left))[0]:
+            return False
+        try:
+            op, payload = self.ws.read()
+        except (AssertionError, ConnectionResetError):
+            self.queue.append(EOF)
+            return True
+        self.log.append(("<", payload if op == TEXT else b"(frame %d) " % op + payload))
+        if op == PING:
+            self.ws.write(payload, op=PONG)
+        elif op == TEXT:
+            self.take_text(payload)
+        return True
+
+    def take_text(self, payload):
+        root = ET.fromstring(payload)  # alone it is a document
+        if root.tag == f"{{{NS['framing']}}}open":
+            self.feed_header(root.attrib)
+        elif root.tag == f"{{{NS['framing']}}}close":
+            self.parser.feed(b"</stream:stream>")
+        else:
+            assert root.tag.startswith("{"), payload
+            self.parser.feed(payload)
