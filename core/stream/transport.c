@@ -218,6 +218,13 @@ bool mk_transport_element(struct mk_ctx *c, struct mk_stream *st, const char *xm
     return true;
 }
 
+bool mk_transport_child(struct mk_ctx *c, struct mk_stream *st, const struct mk_elem *e) {
+    struct mk_out *o = out_fragment(c, &c->arena);
+    mk_put_elem(o, e);
+    struct mk_view xml = out_bytes(o);
+    return mk_transport_element(c, st, xml.s, xml.len);
+}
+
 void mk_transport_end(struct mk_ctx *c, struct mk_stream *st) {
     (void)c;
     stream_ended_by_client(st);

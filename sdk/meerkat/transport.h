@@ -58,6 +58,9 @@ MK_EXPORT void mk_transport_header(struct mk_ctx *c, struct mk_stream *st, const
 /* One element of the client's.  False: the stream takes none now; give it again when `hold` says to go on. */
 MK_EXPORT MK_MUST_CHECK bool mk_transport_element(struct mk_ctx *c, struct mk_stream *st, const char *xml, size_t len);
 
+/* The same for an element that came inside of another, a <body/> of BOSH say. */
+MK_EXPORT MK_MUST_CHECK bool mk_transport_child(struct mk_ctx *c, struct mk_stream *st, const struct mk_elem *e);
+
 /* The client closed its stream: `closed` follows when all before is answered.  Or its connection broke: nothing follows,
  * and the stream is not to be used any more. */
 MK_EXPORT void mk_transport_end(struct mk_ctx *c, struct mk_stream *st);

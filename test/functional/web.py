@@ -273,3 +273,121 @@ class WsClient(Carried):
         else:
             assert root.tag.startswith("{"), payload
             self.parser.feed(payload)
+
+
+# ---- BOSH (XEP-0124)
+
+BODY = f"{{{NS['body']}}}body"
+
+
+def body(inner="", **values):
+    """A <body/>: names with _ for -, restart and version as XEP-0206 has them."""
+    special = {"restart": "xmpp:restart", "version": "xmpp:version", "lang": "xml:lang"}
+    extra = "".join(f" {special.get(k, k)}='{v}'" for k, v in values.items() if v is not None)
+    return f"<body xmlns='{NS['body']}' xmlns:xmpp='{NS['xbosh']}'{extra}>{inner}</body>"
+
+
+class Bosh:
+    """Requests of one session, each on a connection of its own while it is held."""
+
+    def __init__(self, kind="http", path="/http-bind", host=DOMAIN, rid=1000, **fields):
+        self.kind, self.path, self.host, self.rid, self.fields = kind, path, host, rid, fields
+        self.idle, self.sid = [], None
+
+    def post(self, text, h=None):
+        """Sends TEXT; the answer is h.answer()."""
+        h = h or (self.idle.pop() if self.idle else Http(self.kind, self.host))
+        return h.request("POST", self.path, text, Content_Type="text/xml; charset=utf-8", **self.fields)
+
+    def begin(self, **values):
+        """Creates a session; returns the answer's <body/>."""
+        wanted = {"to": self.host, "wait": 60, "hold": 1, "ver": "1.6", "version": "1.0", "lang": "en", **values}
+        found = self.ask(rid=self.rid, **wanted)
+        self.sid = found.get("sid")
+        return found
+
+    def next(self, inner="", **values):
+        """Sends the next request, which may be held."""
+        self.rid += 1
+        return self.post(body(inner, rid=self.rid, sid=self.sid, **values))
+
+    def done(self, h):
+        found = h.answer()
+        assert found.status == 200 and found["content-type"].startswith("text/xml"), (found.status, found.body)
+        self.idle.append(h)
+        return ET.fromstring(found.body)
+
+    def ask(self, inner="", **values):
+        """A request and its answer's <body/>."""
+        return self.done(self.post(body(inner, **values)))
+
+
+FIRST_TAG = re.compile(r"<([\w:]+)([^>]*?)(/?)>", re.S)
+
+
+class BoshClient(Carried):
+    """A client over BOSH, with one request held."""
+
+    def __init__(self, domain, user=None, password=None, kind="http", label=None, **wishes):
+        self.begin(domain, user, password, label)
+        self.bosh = Bosh(kind, host=domain)
+        self.wishes, self.asked = wishes, []
+        self.header_due = self.ended = False
+
+    def post(self, inner="", **values):
+        deadline = time.monotonic() + TIMEOUT
+        while len(self.asked) >= 2:  # as many as there may be
+            if not self.read(deadline):
+                xmpp.fail(self, "no request is answered")
+        self.log.append((">", (" ".join(f"{k}={v}" for k, v in values.items()) + inner).encode()))
+        self.asked.append(self.bosh.next(inner, **values))
+
+    def send(self, data):
+        data = data if isinstance(data, str) else data.decode()
+        head = header_of(data)
+        if head is not None and self.bosh.sid is None:
+            self.header_due = True
+            self.take_body(self.bosh.begin(to=head.get("to"), version=head.get("version"), **self.wishes))
+        elif head is not None:
+            self.header_due = True
+            self.post(restart="true", to=head.get("to"))
+        elif data == "</stream:stream>":
+            self.post(type="terminate")
+        else:
+            name, rest, end = FIRST_TAG.match(data).groups()
+            if "xmlns=" not in rest:
+                data = f"<{name} xmlns='jabber:client'{rest}{end}>" + data[FIRST_TAG.match(data).end():]
+            self.post(data)
+
+    def take_body(self, found):
+        assert found.tag == BODY, found.tag
+        self.log.append(("<", ET.tostring(found)))
+        if self.header_due and (len(found) or found.get("type") == "terminate"):
+            self.header_due = False
+            self.feed_header({"from": found.get("from") or self.domain, "id": found.get("authid"), "version": "1.0"})
+        for e in found:
+            self.parser.feed(ET.tostring(e))
+        if found.get("type") == "terminate" and not self.ended:
+            self.parser.feed(b"</stream:stream>")
+            self.queue.append(EOF)
+            self.ended, self.condition = True, found.get("condition")
+
+    def read(self, deadline):
+        if self.ended:
+            self.queue.append(EOF)
+            return True
+        if not self.asked:
+            self.post()
+        left = deadline - time.monotonic()
+        if not select.select([self.asked[0].sock], [], [], max(0, left))[0]:  # answers have the order of requests
+            return False
+        self.take_body(self.bosh.done(self.asked.pop(0)))
+        return True
+
+    def drop(self):
+        self.shut()
+
+    def shut(self):
+        self.closed = True
+        for h in self.asked + self.bosh.idle:
+            h.close()
