@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Clients over BOSH (XEP-0124, XEP-0206). */
 #include "bosh.h"
+#include <meerkat/alternative.h>
 #include <string.h>
 
 static void answer_text(struct mk_ctx *c, struct mk_http_request *r, uint32_t status, const char *text) {
@@ -11,7 +12,7 @@ static void answer_text(struct mk_ctx *c, struct mk_http_request *r, uint32_t st
                                       .cors = true,
                                       .methods = "GET, POST, OPTIONS",
                                       .body = { text, strlen(text) } };
-    (void)http_answer(c, me->http, r, &a);
+    (void)mk_http_answer(c, me->http, r, &a);
 }
 
 /* On the worker that the sid names, and, if the session has gone, on the one it went to. */
@@ -62,13 +63,13 @@ static void take_body(struct mk_ctx *c, struct mk_http_request *r) {
 static enum mk_flow on_request(struct mk_ctx *c, struct mk_ev_http *ev) {
     const struct bosh *me = mk_inst(c);
     struct mk_http_request *r = ev->request;
-    if (!http_path(r, me->path) || *r->rest)
+    if (!mk_http_path(r, me->path) || *r->rest)
         return MK_NEXT;
-    if (http_is(r, "POST"))
+    if (mk_http_is(r, "POST"))
         take_body(c, r);
-    else if (http_is(r, "OPTIONS"))
+    else if (mk_http_is(r, "OPTIONS"))
         answer_text(c, r, 200, "");
-    else if (http_is(r, "GET") || http_is(r, "HEAD"))
+    else if (mk_http_is(r, "GET") || mk_http_is(r, "HEAD"))
         answer_text(c, r, 200, "This is BOSH, a way for XMPP clients: XEP-0124.\n");
     else
         answer_text(c, r, 405, "");
@@ -100,7 +101,17 @@ static const struct mk_opt_decl options[] = {
                     "How long a client may announce to be away. 0: it may not."),
 };
 
-static const struct mk_need_decl needs[] = { MK_NEED(struct bosh, http, http, 1, 0, MK_NEED_HARD, NULL) };
+static const struct mk_need_decl needs[] = { MK_NEED(struct bosh, http, mk_http, 1, 0, MK_NEED_HARD, NULL) };
+
+static const char *path(struct mk_ctx *c, uint32_t flags) {
+    (void)flags;
+    return ((const struct bosh *)mk_inst(c))->path;
+}
+
+static const struct mk_alternative_ops alternative = {
+    sizeof alternative, 0, "urn:xmpp:alt-connections:xbosh", "http", "https", path
+};
+static const struct mk_provide_decl provides[] = { MK_PROVIDE(mk_alternative, 1, 0, &alternative, "Where BOSH is.") };
 
 static const struct mk_hook_decl hooks[] = { MK_ON(http_request, MK_ORDER_BOSH, MK_INLINE, on_request) };
 
@@ -120,5 +131,5 @@ static const struct mk_xep_decl xeps[] = {
 
 MK_PLUGIN(bosh, .version = "1.0", .summary = "Clients over BOSH (XEP-0124, XEP-0206)", .inst_size = sizeof(struct bosh),
           .worker_size = sizeof(struct places), .options = MK_TABLE(options), .needs = MK_TABLE(needs),
-          .hooks = MK_TABLE(hooks), .metrics = MK_TABLE(metrics), .xeps = MK_TABLE(xeps), .start = start,
-          .worker_stop = worker_stop);
+          .provides = MK_TABLE(provides), .hooks = MK_TABLE(hooks), .metrics = MK_TABLE(metrics),
+          .xeps = MK_TABLE(xeps), .start = start, .worker_stop = worker_stop);

@@ -16,7 +16,7 @@ enum { HOLD_MAX = 5, REQUESTS_MAX = HOLD_MAX + 1, KEY_LEN = 40 };
 struct bosh {
     const char *path;
     int64_t max_wait, max_hold, inactivity, polling, max_pause;
-    const struct http *http;
+    const struct mk_http *http;
 };
 
 enum { M_SESSIONS, M_CREATED, M_REQUESTS, M_RESENT, M_REFUSED, M_EXPIRED };

@@ -29,7 +29,7 @@ void pending_answer(struct mk_ctx *c, const struct bosh *me, struct pending *p, 
                                       .cors = true,
                                       .body = { body, len } };
     if (p->http)
-        (void)http_answer(c, me->http, p->http, &a);
+        (void)mk_http_answer(c, me->http, p->http, &a);
     p->http = NULL;
 }
 
@@ -51,7 +51,7 @@ void pending_refuse(struct mk_ctx *c, const struct bosh *me, struct pending *p, 
                                       .cors = true,
                                       .body = { text, strlen(text) } };
     mk_count(c, M_REFUSED, 1);
-    (void)http_answer(c, me->http, p->http, &a);
+    (void)mk_http_answer(c, me->http, p->http, &a);
     pending_free(p);
 }
 

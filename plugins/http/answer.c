@@ -96,14 +96,14 @@ static bool is_allowed(const struct mk_texts *origins, const char *origin, bool 
 static void add_cors(struct bytes *b, const struct http_config *me, const struct request *q,
                      const struct mk_http_answer *a) {
     bool any = false;
-    const char *wanted = http_field(&q->r, "access-control-request-headers");
+    const char *wanted = mk_http_field(&q->r, "access-control-request-headers");
     bool allowed = is_allowed(&me->cors_origins, q->r.origin ? q->r.origin : "", &any);
     if (!any)
         add_field(b, "Vary", "Origin");
     if (!allowed || (!any && !q->r.origin))
         return;
     add_field(b, "Access-Control-Allow-Origin", any ? "*" : q->r.origin);
-    if (!http_is(&q->r, "OPTIONS") || !a->methods)
+    if (!mk_http_is(&q->r, "OPTIONS") || !a->methods)
         return;
     add_field(b, "Access-Control-Allow-Methods", a->methods);
     add_field(b, "Access-Control-Allow-Headers", wanted ? wanted : "Content-Type");
@@ -131,7 +131,7 @@ static void add_head(struct bytes *b, const struct http_config *me, struct reque
         add_field(b, "Content-Type", a->type);
     if (a->cors)
         add_cors(b, me, q, a);
-    if (a->methods && (a->status == 405 || http_is(&q->r, "OPTIONS")))
+    if (a->methods && (a->status == 405 || mk_http_is(&q->r, "OPTIONS")))
         add_field(b, "Allow", a->methods);
     for (uint32_t i = 0; i < a->field_count; i++)
         add_field(b, a->fields[i].name, a->fields[i].value);
@@ -142,7 +142,7 @@ static void add_head(struct bytes *b, const struct http_config *me, struct reque
 }
 
 static bool has_body(const struct request *q, uint32_t status) {
-    return status >= 200 && status != 204 && status != 304 && !http_is(&q->r, "HEAD");
+    return status >= 200 && status != 204 && status != 304 && !mk_http_is(&q->r, "HEAD");
 }
 
 /* ---- the end of a request ------------------------------------------------------------------------------------------ */
@@ -297,4 +297,4 @@ static struct mk_conn *upgrade(struct mk_ctx *c, struct mk_http_request *r, cons
     return cl->conn;
 }
 
-const struct http_ops http_ops = { sizeof http_ops, 0, answer, begin, more, finish, upgrade };
+const struct mk_http_ops http_ops = { sizeof http_ops, 0, answer, begin, more, finish, upgrade };

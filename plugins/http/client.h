@@ -63,6 +63,7 @@ struct request {
     void (*ready)(struct mk_ctx *c, struct mk_http_request *r, void *arg);
     void *arg;
     char *texts; /* what R points to */
+    char *host;  /* OWNED */
 };
 
 /* client.c */
@@ -77,7 +78,7 @@ void request_run(struct mk_ctx *c, struct request *q);
 void request_free(struct request *q);
 
 /* answer.c: the interface */
-extern const struct http_ops http_ops;
+extern const struct mk_http_ops http_ops;
 void answer_refuse(struct mk_ctx *c, struct client *cl, uint32_t status); /* before there is a request */
 void answer_simple(struct mk_ctx *c, struct request *q, uint32_t status);
 const char *status_text(uint32_t status);

@@ -162,7 +162,7 @@ static int read_range(struct download *d, const char *text) {
 }
 
 static bool is_known(const struct mk_http_request *r, const char *etag, time_t changed) {
-    const char *tags = http_field(r, "if-none-match"), *since = http_field(r, "if-modified-since");
+    const char *tags = mk_http_field(r, "if-none-match"), *since = mk_http_field(r, "if-modified-since");
     struct tm tm = { 0 };
     if (tags)
         return strcmp(tags, "*") == 0 || strstr(tags, etag) != NULL;
@@ -233,9 +233,9 @@ MK_SUSPENDS static void send_file(struct mk_ctx *c, struct download *d, uint32_t
                                 .length = d->end - d->at,
                                 .ready = on_ready,
                                 .arg = d };
-    if (status == 304 || status == 416 || d->at == d->end || http_is(r, "HEAD")) {
+    if (status == 304 || status == 416 || d->at == d->end || mk_http_is(r, "HEAD")) {
         a.type = status == 200 ? a.type : NULL;
-        a.body.len = http_is(r, "HEAD") ? d->end - d->at : 0; /* only told */
+        a.body.len = mk_http_is(r, "HEAD") ? d->end - d->at : 0; /* only told */
         http_ops.answer(c, r, &a);
         download_free(d);
         return;
@@ -264,10 +264,10 @@ MK_SUSPENDS static void serve(struct mk_ctx *c, void *arg) {
         mk_printf(c, "\"%llx-%llx\"",
                   (unsigned long long)d->st.st_mtim.tv_sec * 1000000000u + (unsigned long long)d->st.st_mtim.tv_nsec,
                   (unsigned long long)d->st.st_size);
-    const char *if_range = http_field(r, "if-range");
+    const char *if_range = mk_http_field(r, "if-range");
     d->at = 0;
     d->end = (uint64_t)d->st.st_size;
-    int part = if_range && strcmp(if_range, etag) != 0 ? 0 : read_range(d, http_field(r, "range"));
+    int part = if_range && strcmp(if_range, etag) != 0 ? 0 : read_range(d, mk_http_field(r, "range"));
     if (is_known(r, etag, d->st.st_mtime))
         send_file(c, d, 304, etag);
     else
@@ -277,9 +277,9 @@ MK_SUSPENDS static void serve(struct mk_ctx *c, void *arg) {
 bool files_take(struct mk_ctx *c, struct request *q) {
     const struct http_config *me = mk_inst(c);
     for (uint32_t i = 0; i < me->files.count; i++) {
-        if (!http_path(&q->r, me->folders[i].path))
+        if (!mk_http_path(&q->r, me->folders[i].path))
             continue;
-        if (!http_is(&q->r, "GET") && !http_is(&q->r, "HEAD")) {
+        if (!mk_http_is(&q->r, "GET") && !mk_http_is(&q->r, "HEAD")) {
             const struct mk_http_answer a = { .size = sizeof a, .status = 405, .methods = "GET, HEAD" };
             http_ops.answer(c, &q->r, &a);
             return true;

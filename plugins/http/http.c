@@ -65,7 +65,7 @@ static const struct mk_opt_decl options[] = {
 };
 
 static const struct mk_provide_decl provides[] = {
-    MK_PROVIDE(http, 1, 0, &http_ops, "Answers requests of the hook http_request."),
+    MK_PROVIDE(mk_http, 1, 0, &http_ops, "Answers requests of the hook http_request."),
 };
 
 static const struct mk_metric_decl metrics[] = {

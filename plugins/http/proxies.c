@@ -102,8 +102,8 @@ static char *real_client(struct mk_ctx *c, const struct http_config *me, const c
 
 const char *proxies_address(struct mk_ctx *c, const struct http_config *me, const struct client *cl,
                             const struct mk_http_request *r, bool *secure) {
-    const char *peer = mk_conn_address(cl->conn), *list = http_field(r, "x-forwarded-for"),
-               *proto = http_field(r, "x-forwarded-proto");
+    const char *peer = mk_conn_address(cl->conn), *list = mk_http_field(r, "x-forwarded-for"),
+               *proto = mk_http_field(r, "x-forwarded-proto");
     const char *host = mk_text_of(c, (struct mk_view){ peer, (size_t)(strrchr(peer, ':') - peer) });
     if (!me->trusted_proxies.count || !is_trusted(me, host))
         return copy(peer, strlen(peer));

@@ -84,7 +84,7 @@ static bool read_target(struct request *q, char *target, const char **authority)
         *authority = name;
     } else if (strcmp(target, "*") == 0) {
         q->r.path = target;
-        return http_is(&q->r, "OPTIONS");
+        return mk_http_is(&q->r, "OPTIONS");
     } else if (*target != '/') {
         return false;
     }
@@ -155,16 +155,21 @@ static unsigned count_of(const struct mk_http_request *r, const char *name) {
     return count;
 }
 
+static char *copy(const char *text) {
+    return strcpy(mk_malloc(strlen(text) + 1), text);
+}
+
 static bool fill(struct mk_ctx *c, struct request *q, struct client *cl) {
     const struct http_config *me = mk_inst(c);
     const char *authority;
     if (!read_fields(q, cl) || !read_target(q, q->texts, &authority))
         return false;
-    char *host = authority ? (char *)authority : (char *)http_field(&q->r, "host");
-    if (count_of(&q->r, "host") > 1 || (!host && q->minor > 0) || (host && !read_host(host)))
+    const char *host = authority ? authority : mk_http_field(&q->r, "host");
+    if (count_of(&q->r, "host") > 1 || (!host && q->minor > 0) || (host && !read_host(q->host = copy(host))))
         return false;
-    q->r.host = host ? host : "";
-    q->r.origin = http_field(&q->r, "origin");
+    q->r.host = q->host ? q->host : "";
+    q->r.authority = host ? host : "";
+    q->r.origin = mk_http_field(&q->r, "origin");
     q->r.secure = mk_conn_is_secure(cl->conn);
     q->r.address = proxies_address(c, me, cl, &q->r, &q->r.secure);
     return true;
@@ -194,6 +199,7 @@ void request_free(struct request *q) {
     mk_free((void *)q->r.fields);
     mk_free((void *)q->r.body.s);
     mk_free((void *)q->r.address);
+    mk_free(q->host);
     mk_free(q->texts);
     mk_free(q);
 }

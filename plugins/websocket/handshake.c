@@ -58,24 +58,24 @@ static void refuse(struct mk_ctx *c, struct mk_http_request *r, uint32_t status,
                                       .methods = "GET",
                                       .body = { text, strlen(text) } };
     mk_count(c, M_REFUSED, 1);
-    (void)http_answer(c, me->http, r, &a);
+    (void)mk_http_answer(c, me->http, r, &a);
 }
 
 /* NULL: all is well. */
 static const char *wrong(const struct websocket *me, const struct mk_http_request *r, uint32_t *status) {
-    const char *version = http_field(r, "sec-websocket-version");
+    const char *version = mk_http_field(r, "sec-websocket-version");
     *status = 405;
-    if (!http_is(r, "GET"))
+    if (!mk_http_is(r, "GET"))
         return "A WebSocket begins with GET.\n";
     *status = 426;
-    if (!r->upgrade || !lists(http_field(r, "upgrade"), "websocket"))
+    if (!r->upgrade || !lists(mk_http_field(r, "upgrade"), "websocket"))
         return "This is a WebSocket for XMPP (RFC 7395).\n";
     if (!version || strcmp(version, "13") != 0)
         return "The version of WebSocket here is 13.\n";
     *status = 400;
-    if (!is_key(http_field(r, "sec-websocket-key")))
+    if (!is_key(mk_http_field(r, "sec-websocket-key")))
         return "Sec-WebSocket-Key is not 16 bytes in base64.\n";
-    if (!lists(http_field(r, "sec-websocket-protocol"), "xmpp"))
+    if (!lists(mk_http_field(r, "sec-websocket-protocol"), "xmpp"))
         return "The subprotocol here is xmpp.\n";
     *status = 403;
     return r->origin && !is_welcome(me, r->origin) ? "Pages of this origin are not welcome.\n" : NULL;
@@ -86,20 +86,20 @@ enum mk_flow handshake_on_request(struct mk_ctx *c, struct mk_ev_http *ev) {
     struct mk_http_request *r = ev->request;
     char accept[ACCEPT_LEN + 1];
     uint32_t status;
-    if (!http_path(r, me->path) || *r->rest)
+    if (!mk_http_path(r, me->path) || *r->rest)
         return MK_NEXT;
     const char *text = wrong(me, r, &status);
     if (text) {
         refuse(c, r, status, text);
         return MK_STOP;
     }
-    accept_key(c, http_field(r, "sec-websocket-key"), accept);
+    accept_key(c, mk_http_field(r, "sec-websocket-key"), accept);
     const struct mk_http_field fields[] = { { "Upgrade", "websocket" },
                                             { "Connection", "Upgrade" },
                                             { "Sec-WebSocket-Accept", accept },
                                             { "Sec-WebSocket-Protocol", "xmpp" } };
     const struct mk_http_answer a = { .size = sizeof a, .status = 101, .fields = fields, .field_count = 4 };
-    struct mk_conn *conn = http_upgrade(c, me->http, r, &a);
+    struct mk_conn *conn = mk_http_upgrade(c, me->http, r, &a);
     if (conn)
         wire_open(c, conn, r->address, r->secure);
     return MK_STOP;

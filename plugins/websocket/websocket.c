@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Clients over WebSocket (RFC 7395). */
 #include "websocket.h"
+#include <meerkat/alternative.h>
 #include <string.h>
 
 static int start(void *inst, struct mk_err *err) {
@@ -25,7 +26,18 @@ static const struct mk_opt_decl options[] = {
                 "is read at all, and should be a little more."),
 };
 
-static const struct mk_need_decl needs[] = { MK_NEED(struct websocket, http, http, 1, 0, MK_NEED_HARD, NULL) };
+static const struct mk_need_decl needs[] = { MK_NEED(struct websocket, http, mk_http, 1, 0, MK_NEED_HARD, NULL) };
+
+static const char *path(struct mk_ctx *c, uint32_t flags) {
+    (void)flags;
+    return ((const struct websocket *)mk_inst(c))->path;
+}
+
+static const struct mk_alternative_ops alternative = {
+    sizeof alternative, 0, "urn:xmpp:alt-connections:websocket", "ws", "wss", path
+};
+static const struct mk_provide_decl provides[] = { MK_PROVIDE(mk_alternative, 1, 0, &alternative,
+                                                              "Where the WebSocket is.") };
 
 static const struct mk_hook_decl hooks[] = { MK_ON(http_request, MK_ORDER_WEBSOCKET, MK_INLINE, handshake_on_request) };
 
@@ -39,4 +51,4 @@ static const struct mk_metric_decl metrics[] = {
 
 MK_PLUGIN(websocket, .version = "1.0", .summary = "Clients over WebSocket (RFC 7395)",
           .inst_size = sizeof(struct websocket), .options = MK_TABLE(options), .needs = MK_TABLE(needs),
-          .hooks = MK_TABLE(hooks), .metrics = MK_TABLE(metrics), .start = start);
+          .provides = MK_TABLE(provides), .hooks = MK_TABLE(hooks), .metrics = MK_TABLE(metrics), .start = start);

@@ -12,7 +12,7 @@ struct websocket {
     const char *path, *see_other_uri;
     struct mk_texts origins;
     int64_t ping_interval, ping_timeout, max_message;
-    const struct http *http;
+    const struct mk_http *http;
 };
 
 enum { M_OPEN, M_OPENED, M_REFUSED, M_BROKEN, M_SILENT };

@@ -3,18 +3,18 @@
  * http.h - requests over HTTP, for plugins that answer some.
  *
  * The plugin `http` listens, reads requests, and runs the hook http_request in the name of the host that the request is
- * for.  A handler looks at the path, by http_path(); if it is the handler's own it answers, now or later, and stops the
+ * for.  A handler looks at the path, by mk_http_path(); if it is the handler's own it answers, now or later, and stops the
  * chain.  A request that nobody takes is 404.
  *
  *     static enum mk_flow on_request(struct mk_ctx *c, struct mk_ev_http *ev) {
  *         const struct me *me = mk_inst(c);
- *         if (!http_path(ev->request, me->path))
+ *         if (!mk_http_path(ev->request, me->path))
  *             return MK_NEXT;
- *         http_text(c, me->http, ev->request, 200, "text/plain", "Hello");
+ *         mk_http_text(c, me->http, ev->request, 200, "text/plain", "Hello");
  *         return MK_STOP;
  *     }
  *
- * Bind the interface with MK_NEED(struct me, http, http, 1, 0, MK_NEED_HARD, NULL).
+ * Bind the interface with MK_NEED(struct me, http, mk_http, 1, 0, MK_NEED_HARD, NULL).
  */
 #ifndef MEERKAT_HTTP_H
 #define MEERKAT_HTTP_H
@@ -36,18 +36,19 @@ struct mk_http_field {
  * once, or upgraded.  A client that goes away meanwhile changes nothing: the answer is then dropped.
  */
 struct mk_http_request {
-    const char *method;  /* "GET" */
-    const char *path;    /* decoded, "/" first, without "." and ".."; UTF-8 */
-    const char *query;   /* as it came, behind the '?'; "" if there is none */
-    const char *host;    /* of the Host header, lower case, without port; "" if there is none */
-    const char *address; /* "203.0.113.7:50123": the client, after PROXY protocol and trusted proxies */
-    const char *origin;  /* the Origin header, NULL if absent */
-    struct mk_view body; /* empty if there is none */
+    const char *method;    /* "GET" */
+    const char *path;      /* decoded, "/" first, without "." and ".."; UTF-8 */
+    const char *query;     /* as it came, behind the '?'; "" if there is none */
+    const char *host;      /* of the Host header, lower case, without port; "" if there is none */
+    const char *authority; /* the same as it came, with its port */
+    const char *address;   /* "203.0.113.7:50123": the client, after PROXY protocol and trusted proxies */
+    const char *origin;    /* the Origin header, NULL if absent */
+    struct mk_view body;   /* empty if there is none */
     const struct mk_http_field *fields;
     uint32_t field_count;
     bool secure;      /* by TLS, or by what a trusted proxy says */
-    bool upgrade;     /* the client asks for another protocol: http_upgrade() is possible */
-    const char *rest; /* what is behind the prefix that http_path() found, "" or from "/" on */
+    bool upgrade;     /* the client asks for another protocol: mk_http_upgrade() is possible */
+    const char *rest; /* what is behind the prefix that mk_http_path() found, "" or from "/" on */
 };
 
 /*
@@ -55,7 +56,7 @@ struct mk_http_request {
  * CORS.  CORS: pages of any origin that the operator allows may read it.  METHODS, if not NULL, is what the resource
  * takes ("GET, POST"), for answers to OPTIONS and 405.  All is lent for the call.
  *
- * READY is for http_begin(): it is called INLINE, in a turn of the http plugin's, when the client has taken what was
+ * READY is for mk_http_begin(): it is called INLINE, in a turn of the http plugin's, when the client has taken what was
  * queued, and when it is gone; ARG is yours.
  */
 struct mk_http_answer {
@@ -73,7 +74,7 @@ struct mk_http_answer {
     void *arg;
 };
 
-struct http_ops {
+struct mk_http_ops {
     uint32_t size, zero;
     int (*answer)(struct mk_ctx *c, struct mk_http_request *r, const struct mk_http_answer *a);
     int (*begin)(struct mk_ctx *c, struct mk_http_request *r, const struct mk_http_answer *a);
@@ -81,7 +82,7 @@ struct http_ops {
     int (*end)(struct mk_ctx *c, struct mk_http_request *r, bool whole);
     struct mk_conn *(*upgrade)(struct mk_ctx *c, struct mk_http_request *r, const struct mk_http_answer *a);
 };
-struct http {
+struct mk_http {
     struct mk_svc svc;
 };
 
@@ -89,25 +90,25 @@ struct http {
  * Answers the request, from any turn of any worker; R is gone.  0, or MK_E_INVALID if A has what no answer may have (a
  * line end in a field): the client then gets 500.
  */
-MK_CALL2(http, answer, int, MK_E_UNSUPPORTED, struct mk_http_request *, request, const struct mk_http_answer *, a)
+MK_CALL2(mk_http, answer, int, MK_E_UNSUPPORTED, struct mk_http_request *, request, const struct mk_http_answer *, a)
 
 /*
  * The same in pieces, for what is long or without end: begin with a body or none, any number of pieces, the end.  On the
  * worker that got the request.  MK_E_LIMIT: the piece is queued, and the next is to wait for READY; MK_E_CANCELLED: the
  * client is gone, go on to the end.  WHOLE false: what was sent is not all there is, and the client is to notice.
  */
-MK_CALL2(http, begin, int, MK_E_UNSUPPORTED, struct mk_http_request *, request, const struct mk_http_answer *, a)
-MK_CALL2(http, more, int, MK_E_UNSUPPORTED, struct mk_http_request *, request, struct mk_view, data)
-MK_CALL2(http, end, int, MK_E_UNSUPPORTED, struct mk_http_request *, request, bool, whole)
+MK_CALL2(mk_http, begin, int, MK_E_UNSUPPORTED, struct mk_http_request *, request, const struct mk_http_answer *, a)
+MK_CALL2(mk_http, more, int, MK_E_UNSUPPORTED, struct mk_http_request *, request, struct mk_view, data)
+MK_CALL2(mk_http, end, int, MK_E_UNSUPPORTED, struct mk_http_request *, request, bool, whole)
 
 /*
  * Inside the hook, for a request with .upgrade: writes the answer, whose status is 101, and gives the connection, for
  * mk_conn_set().  R stays until the hook returns.  NULL: it is gone.
  */
-MK_CALL2(http, upgrade, struct mk_conn *, NULL, struct mk_http_request *, request, const struct mk_http_answer *, a)
+MK_CALL2(mk_http, upgrade, struct mk_conn *, NULL, struct mk_http_request *, request, const struct mk_http_answer *, a)
 
 /* The first field NAME (lower case) of a request; NULL if absent. */
-static inline const char *http_field(const struct mk_http_request *r, const char *name) {
+static inline const char *mk_http_field(const struct mk_http_request *r, const char *name) {
     for (uint32_t i = 0; i < r->field_count; i++)
         if (strcmp(r->fields[i].name, name) == 0)
             return r->fields[i].value;
@@ -115,7 +116,7 @@ static inline const char *http_field(const struct mk_http_request *r, const char
 }
 
 /* Whether the path is PREFIX, or lies below it; sets .rest. */
-static inline bool http_path(struct mk_http_request *r, const char *prefix) {
+static inline bool mk_http_path(struct mk_http_request *r, const char *prefix) {
     size_t len = strlen(prefix);
     while (len && prefix[len - 1] == '/')
         len--;
@@ -125,13 +126,13 @@ static inline bool http_path(struct mk_http_request *r, const char *prefix) {
     return true;
 }
 
-static inline bool http_is(const struct mk_http_request *r, const char *method) {
+static inline bool mk_http_is(const struct mk_http_request *r, const char *method) {
     return strcmp(r->method, method) == 0;
 }
 
 /* An answer of a line of text, or of a document that is text. */
-static inline void http_text(struct mk_ctx *c, const struct http *s, struct mk_http_request *r, uint32_t status,
-                             const char *type, const char *text) {
+static inline void mk_http_text(struct mk_ctx *c, const struct mk_http *s, struct mk_http_request *r, uint32_t status,
+                                const char *type, const char *text) {
     struct mk_http_answer a;
     memset(&a, 0, sizeof a);
     a.size = sizeof a;
@@ -139,7 +140,7 @@ static inline void http_text(struct mk_ctx *c, const struct http *s, struct mk_h
     a.type = type;
     a.body.s = text;
     a.body.len = strlen(text);
-    (void)http_answer(c, s, r, &a);
+    (void)mk_http_answer(c, s, r, &a);
 }
 
 MK_END_DECLS
