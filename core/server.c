@@ -5,6 +5,7 @@
 #include "copy.h"
 #include "load/load.h"
 #include "net/conn.h"
+#include "route/plugin_conn.h"
 #include "route/router.h"
 #include "run/offload.h"
 #include "run/watchdog.h"
@@ -184,7 +185,8 @@ static unsigned processors(void) {
 
 static int worker_begin(struct worker *w) {
     metrics_worker(w, load_metric_limit());
-    if (stream_worker_start(w) != 0 || net_worker_start(w) != 0 || store_worker_start(w) != 0)
+    if (plugin_conns_start(w) != 0 || stream_worker_start(w) != 0 || net_worker_start(w) != 0 ||
+        store_worker_start(w) != 0)
         return -1;
     s2s_worker_start(w);
     components_worker_start(w);
@@ -201,6 +203,7 @@ static void worker_before_wait(struct worker *w) {
 }
 
 static void worker_end(struct worker *w) {
+    plugin_conns_stop(w);
     entities_free(w);
     s2s_worker_stop(w);
     stream_worker_stop(w);
@@ -280,10 +283,18 @@ static void on_signal(evutil_socket_t number, short what, void *arg) {
 
 /* ---- start and stop ------------------------------------------------------------------------------------------------------- */
 
-static listener_accept_fn *accepts(const char *kind) {
-    if (strcmp(kind, "s2s") == 0)
-        return s2s_accept;
-    return strcmp(kind, "component") == 0 ? component_accept : stream_accept;
+static bool is_kind(const struct listener_config *l, const char *kind) {
+    return strcmp(l->kind, kind) == 0;
+}
+
+static bool is_own(const struct listener_config *l) {
+    return is_kind(l, "c2s") || is_kind(l, "s2s") || is_kind(l, "component");
+}
+
+static listener_accept_fn *accepts(const struct listener_config *l) {
+    if (!is_own(l))
+        return plugin_conn_accept;
+    return is_kind(l, "s2s") ? s2s_accept : is_kind(l, "component") ? component_accept : stream_accept;
 }
 
 static bool open_listeners(struct conf_errors *e) {
@@ -291,7 +302,7 @@ static bool open_listeners(struct conf_errors *e) {
     server.listeners = xcalloc(s->listener_count + 1, sizeof(struct listener *));
     for (unsigned i = 0; i < s->listener_count; i++) {
         char why[256];
-        struct listener *l = listener_open(&s->listeners[i], accepts(s->listeners[i].kind), why, sizeof why);
+        struct listener *l = listener_open(&s->listeners[i], accepts(&s->listeners[i]), why, sizeof why);
         if (l)
             server.listeners[server.listener_count++] = l;
         else
@@ -394,6 +405,20 @@ static struct tls_cert *find_cert(const char *domain, size_t len) {
     return host ? host->cert : NULL;
 }
 
+static void check_listeners(const struct settings *s, struct conf_errors *e) {
+    for (unsigned i = 0; i < s->listener_count; i++) {
+        const struct listener_config *l = &s->listeners[i];
+        if (!l->kind || is_own(l))
+            continue;
+        if (!load_serves(l->kind))
+            conf_error(e, l->where,
+                       "no enabled plugin has the kind %s of listeners; c2s, s2s and component are the server's own",
+                       l->kind);
+        else if (l->tls == LISTEN_STARTTLS)
+            conf_error(e, l->where, "a listener of kind %s has no starttls: its tls is direct or plain", l->kind);
+    }
+}
+
 static bool start(struct conf_errors *e) {
     struct settings *s = &server.settings;
     char why[512];
@@ -414,6 +439,8 @@ static bool start(struct conf_errors *e) {
                                       .followed = follow_snapshot });
     load_server_commands(server_commands, server_command_count);
     bool good = load_plan(root, e);
+    if (good)
+        check_listeners(s, e);
     conf_check_unused(root, e);
     if (!good || e->count || server.args.check || server.args.copy)
         return !e->count;

@@ -46,14 +46,14 @@ static const struct mk_opt_decl top_rows[] = {
 static const struct mk_opt_decl listener_rows[] = {
     MK_OPT_TEXT(struct listener_config, kind, "c2s", 0,
                 "What connects: c2s is clients, s2s other servers, which make federation possible, component external "
-                "components."),
+                "components; other kinds are those of plugins, such as http."),
     MK_OPT_TEXT(struct listener_config, address, "::", 0, "Address to listen on. :: is all, of both families."),
     MK_OPT_INT(struct listener_config, port, NULL, 0, 65535, MK_OPT_REQUIRED,
                "TCP port. 0 lets the system choose one."),
     MK_OPT_ENUM(
         struct listener_config, tls, "starttls", tls_modes, 0,
         "starttls begins in plain text and upgrades, direct is TLS from the first byte (XEP-0368), plain is for "
-        "proxies that end TLS themselves."),
+        "proxies that end TLS themselves. Kinds of plugins have no starttls."),
     MK_OPT_BOOL(
         struct listener_config, proxy, "false", 0,
         "Whether every connection begins with a PROXY protocol header, version 1 or 2. Then one without is refused."),
@@ -187,12 +187,9 @@ static void read_listeners(struct arena *arena, struct conf_node *root, struct s
         struct listener_config *l = &s->listeners[s->listener_count++];
         n->used = true;
         conf_fill(arena, "listener", n, &sections[1].rows, NULL, l, e);
-        bool servers = l->kind && strcmp(l->kind, "s2s") == 0;
-        s->s2s.enabled = s->s2s.enabled || servers;
-        bool components = l->kind && strcmp(l->kind, "component") == 0;
-        if (l->kind && !servers && !components && strcmp(l->kind, "c2s") != 0)
-            conf_error(e, n, "kind %s is not one of: c2s, s2s, component", l->kind);
-        if (components && l->tls == LISTEN_STARTTLS)
+        l->where = n;
+        s->s2s.enabled = s->s2s.enabled || (l->kind && strcmp(l->kind, "s2s") == 0);
+        if (l->kind && strcmp(l->kind, "component") == 0 && l->tls == LISTEN_STARTTLS)
             conf_error(e, n, "components have no STARTTLS: say tls = \"direct\" or tls = \"plain\"");
     }
 }

@@ -71,7 +71,7 @@ void component_accept(struct worker *w, const struct listener_config *config, in
     enlist(l);
     worker_timer(w, &l->timer, (uint64_t)stream_config()->login_ms);
     if (config->tls == LISTEN_DIRECT_TLS)
-        conn_start_tls_as(&l->conn, &(struct tls_start){ .role = TLS_SERVE, .direct = true });
+        conn_start_tls(&l->conn, NULL);
 }
 
 static void pay(struct link *l) {

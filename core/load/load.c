@@ -85,6 +85,18 @@ bool load_plan(const struct conf_node *root, struct conf_errors *e) {
     return make_plan(root, e) != NULL;
 }
 
+bool load_serves(const char *kind) {
+    const struct plan *p = load.plans;
+    for (unsigned i = 0; p && i < p->want_count; i++) {
+        const struct mk_table *t = &p->wants[i]->unit->module->plugin.d.listeners;
+        const struct mk_listener_decl *rows = t->items;
+        for (uint32_t k = 0; k < t->count; k++)
+            if (strcmp(rows[k].kind, kind) == 0)
+                return true;
+    }
+    return false;
+}
+
 /* ---- putting it in force ----------------------------------------------------------------------------------------- */
 
 static void number_metrics(struct module *m) {

@@ -52,6 +52,8 @@ void load_server_commands(const struct mk_cmd_decl *rows, unsigned count);
 /* ROOT must live until load_start() returned.  False: E says why. */
 bool load_plan(const struct conf_node *root, struct conf_errors *e);
 bool load_start(struct conf_errors *e);
+/* After load_plan(): whether an enabled plugin speaks the protocol KIND of listeners. */
+bool load_serves(const char *kind);
 
 /* 0, or -1 with the reason in the log. */
 int load_worker_start(struct worker *w);

@@ -103,6 +103,7 @@ static const struct row_kind kinds[] = {
     ROWS(struct mk_plugin, domains, struct mk_domain_decl, domain),
     ROWS(struct mk_plugin, inlines, struct mk_inline_decl, put_offer),
     ROWS(struct mk_plugin, mechanisms, struct mk_mechanism_decl, step),
+    ROWS(struct mk_plugin, listeners, struct mk_listener_decl, accepted),
 };
 static const struct row_kind command_kinds[] = {
     ROWS(struct mk_cmd_decl, args, struct mk_arg_decl, doc),

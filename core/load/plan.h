@@ -6,6 +6,7 @@
 
 #include "load/load.h"
 #include "util/arena.h"
+#include <meerkat/net.h>
 
 /* A loaded plugin and what only load/ knows of it. */
 struct module {

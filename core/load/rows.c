@@ -323,6 +323,15 @@ static bool check_domain(const struct rows *r, const void *row) {
     return d->room || d->domain || wrong(r, "has no function");
 }
 
+static bool check_listener(const struct rows *r, const void *row) {
+    const struct mk_listener_decl *l = row;
+    if (!check_name(r, l->kind) || !check_unique(r, r->m->d.listeners.items, sizeof *l))
+        return false;
+    if (strcmp(l->kind, "c2s") == 0)
+        return wrong(r, "listens for c2s, which is the server's own");
+    return (l->handlers && l->handlers->input && l->handlers->closed && l->accepted) || wrong(r, "lacks a function");
+}
+
 /* ---- all of them ------------------------------------------------------------------------------------------------- */
 
 static bool check_table(const struct plugin *m, const char *name, const struct mk_table *t,
@@ -361,5 +370,6 @@ bool rows_check(const struct plugin *m, struct buf *why) {
            check_table(m, "xeps", &d->xeps, check_xep, why) &&
            check_table(m, "domains", &d->domains, check_domain, why) &&
            check_table(m, "inlines", &d->inlines, check_inline, why) &&
-           check_table(m, "mechanisms", &d->mechanisms, check_mechanism, why);
+           check_table(m, "mechanisms", &d->mechanisms, check_mechanism, why) &&
+           check_table(m, "listeners", &d->listeners, check_listener, why);
 }

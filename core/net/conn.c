@@ -161,12 +161,17 @@ void conn_resume(struct conn *c) {
     conn_schedule(c);
 }
 
+void conn_again(struct conn *c) {
+    c->flags |= CONN_AGAIN;
+    conn_schedule(c);
+}
+
 void conn_start_tls_as(struct conn *c, const struct tls_start *how) {
     if (c->tls || (c->flags & (CONN_CLOSING | CONN_DEAD)))
         return;
     c->tls = xcalloc(1, sizeof *c->tls);
     c->tls->role = (uint8_t)how->role;
-    c->tls->direct = how->direct;
+    c->tls->alpn = how->alpn;
     c->tls->name = how->name ? xstrdup(how->name) : NULL;
     c->tls->cert = how->cert;
     if (how->cert)
@@ -178,8 +183,8 @@ void conn_start_tls_as(struct conn *c, const struct tls_start *how) {
         conn_schedule(c);
 }
 
-void conn_start_tls(struct conn *c, bool direct) {
-    conn_start_tls_as(c, &(struct tls_start){ .role = TLS_SERVE, .direct = direct });
+void conn_start_tls(struct conn *c, const char *alpn) {
+    conn_start_tls_as(c, &(struct tls_start){ .role = TLS_SERVE, .alpn = alpn });
 }
 
 void conn_took(struct conn *c, size_t len) {

@@ -81,30 +81,33 @@ char *conn_room(struct conn *c, size_t len);
 void conn_wrote(struct conn *c, size_t len);
 void conn_pause(struct conn *c);
 void conn_resume(struct conn *c); /* gives what was kept and reads on, in the next loop turn */
+void conn_again(struct conn *c);  /* gives what was kept, in the next loop turn: somebody else reads it now */
 /* Flushes, sends FIN (and close_notify), and frees the connection's resources when the peer closes or 2 s later.
  * AFTER(conn) is then called to free the struct; class functions are called no more. */
 void conn_close(struct conn *c, void (*after)(struct conn *c));
 void conn_free_now(struct conn *c); /* resources at once, the struct is the caller's */
 
 /* Server side of TLS from here on; what was written before still goes out in the clear.  Kept input is dropped: what a
- * client sends before the handshake is an injection. */
-void conn_start_tls(struct conn *c, bool direct);
+ * client sends before the handshake is an injection.  ALPN, static, is the protocol to a client that lists some; NULL: it
+ * is not asked. */
+void conn_start_tls(struct conn *c, const char *alpn);
 
 /* What we are in a handshake. */
 enum tls_role {
     TLS_SERVE,      /* a client's server */
-    TLS_SERVE_PEER, /* another server's: it may show a certificate, ALPN is xmpp-server */
+    TLS_SERVE_PEER, /* another server's: it may show a certificate */
     TLS_CONNECT     /* the one that connected to another server */
 };
 struct tls_start {
     enum tls_role role;
-    bool direct;
+    const char
+        *alpn; /* static; the other may list others or none, but for a server that we connect to; NULL: not asked for */
     /* Of TLS_CONNECT: the domain we want to reach, for SNI, as A-labels; and what we show if asked, NULL: nothing. */
     const char *name;
     struct tls_cert *cert;
 };
 void conn_start_tls_as(struct conn *c, const struct tls_start *how);
-bool conn_is_secure(const struct conn *c);
+bool conn_is_secure(const struct conn *c); /* takes NULL */
 /*
  * Takes the connection off its worker, and puts it on another (in that worker's thread); kept input and queued output
  * travel along.  Inside class->input say first how much of the data was consumed: the rest is kept, and the value

@@ -7,6 +7,7 @@
 
 enum listener_tls { LISTEN_STARTTLS, LISTEN_DIRECT_TLS, LISTEN_PLAIN };
 struct listener_config {
+    const void *where;   /* in the configuration, for messages */
     const char *kind;    /* "c2s" */
     const char *address; /* "::" (both families), "127.0.0.1" */
     int64_t port;

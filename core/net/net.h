@@ -44,12 +44,13 @@ struct tls {
     char *kept;               /* ciphertext read but not yet asked for, while not reading; malloc'd */
     const char *raw;          /* the same during a read, in KEPT or in the worker's buffer */
     uint32_t raw_len;
-    uint32_t plain; /* bytes at the head of the output queue from before TLS */
-    int error;      /* errno of the socket under GnuTLS */
-    uint8_t reads;  /* of the socket in this round */
-    uint8_t role;   /* enum tls_role */
-    char *name;     /* TLS_CONNECT: the server's, as DNS writes it; OWNED */
-    bool direct, unsent, renegotiated;
+    uint32_t plain;   /* bytes at the head of the output queue from before TLS */
+    int error;        /* errno of the socket under GnuTLS */
+    uint8_t reads;    /* of the socket in this round */
+    uint8_t role;     /* enum tls_role */
+    char *name;       /* TLS_CONNECT: the server's, as DNS writes it; OWNED */
+    const char *alpn; /* NULL: not asked for */
+    bool unsent, renegotiated;
     bool dry, ended; /* the last pull had nothing to give; the socket has had its EOF */
 };
 

@@ -51,7 +51,7 @@ static void take(struct worker *w, const struct listener_config *config, int fd,
     s->next = servers[w->index];
     servers[w->index] = s;
     if (config->tls == LISTEN_DIRECT_TLS)
-        conn_start_tls(&s->conn, true);
+        conn_start_tls(&s->conn, "xmpp-client");
     note("peer %s", s->conn.address);
     note("%s on worker %u", config->kind, w->index);
 }

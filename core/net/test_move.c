@@ -81,7 +81,7 @@ static void open_conn(void *arg) {
     struct server *s = arg;
     conn_init(&s->conn, &moving_class, this_worker, s->conn.fd, (struct sockaddr *)&s->peer);
     if (s->tls)
-        conn_start_tls(&s->conn, true);
+        conn_start_tls(&s->conn, "xmpp-client");
 }
 
 static struct server *serve(bool tls, bool inside, unsigned worker) {

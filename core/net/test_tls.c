@@ -45,7 +45,7 @@ static void open_conn(void *arg) {
     struct server *s = arg;
     conn_init(&s->conn, s->class, this_worker, s->conn.fd, (struct sockaddr *)&s->peer);
     if (!s->starttls)
-        conn_start_tls(&s->conn, true);
+        conn_start_tls(&s->conn, "xmpp-client");
 }
 
 static struct server *serve_with(const struct conn_class *class, bool starttls, int sndbuf) {
@@ -259,7 +259,7 @@ static size_t start_or_echo(struct conn *c, const char *data, size_t len) {
         return 0;
     write_data(s);
     conn_write(c, "proceed", 7);
-    conn_start_tls(c, false);
+    conn_start_tls(c, NULL);
     return 8;
 }
 static const struct conn_class starttls_class = { start_or_echo, note_secured, note_closed, NULL };

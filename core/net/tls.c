@@ -181,11 +181,9 @@ static void park(struct tls *t) {
 
 /* What differs by role.  Sessions of servers are not resumed: each shows its certificate anew. */
 static bool set_role(const struct tls *t, gnutls_session_t s) {
-    static const gnutls_datum_t client = { (unsigned char *)"xmpp-client", 11 },
-                                server = { (unsigned char *)"xmpp-server", 11 };
-    const gnutls_datum_t *alpn = t->role == TLS_SERVE ? &client : &server;
+    const gnutls_datum_t alpn = { (unsigned char *)t->alpn, t->alpn ? (unsigned)strlen(t->alpn) : 0 };
     unsigned mandatory = t->role == TLS_CONNECT ? 0 : GNUTLS_ALPN_MANDATORY;
-    if (t->direct && gnutls_alpn_set_protocols(s, alpn, 1, mandatory) != 0)
+    if (alpn.size && gnutls_alpn_set_protocols(s, &alpn, 1, mandatory) != 0)
         return false;
     if (t->role == TLS_CONNECT)
         return gnutls_server_name_set(s, GNUTLS_NAME_DNS, t->name, strlen(t->name)) == 0;
@@ -363,7 +361,7 @@ void tls_free(struct conn *c) {
 }
 
 bool conn_is_secure(const struct conn *c) {
-    return c->tls && !(c->flags & CONN_HANDSHAKE);
+    return c && c->tls && !(c->flags & CONN_HANDSHAKE);
 }
 
 const char *conn_tls_name(const struct conn *c) {

@@ -109,7 +109,7 @@ void s2s_accept(struct worker *w, const struct listener_config *config, int fd, 
     (void)peer_len;
     l->conn.rate = (uint32_t)config->rate;
     if (config->tls == LISTEN_DIRECT_TLS)
-        conn_start_tls_as(&l->conn, &(struct tls_start){ .role = TLS_SERVE_PEER, .direct = true });
+        conn_start_tls_as(&l->conn, &(struct tls_start){ .role = TLS_SERVE_PEER, .alpn = "xmpp-server" });
 }
 
 static void free_grants(struct link *l) {

@@ -16,7 +16,8 @@ static struct tls_cert *own_cert(const struct link *l) {
 static void start_tls(struct link *l, bool direct) {
     char *name = tls_ascii(l->remote);
     if (name)
-        conn_start_tls_as(&l->conn, &(struct tls_start){ TLS_CONNECT, direct, name, own_cert(l) });
+        conn_start_tls_as(&l->conn,
+                          &(struct tls_start){ TLS_CONNECT, direct ? "xmpp-server" : NULL, name, own_cert(l) });
     else
         link_fail(l, NULL, "it can't be the name of a server");
     free(name);

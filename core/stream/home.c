@@ -25,7 +25,10 @@ static void arrive(struct post *p) {
         stream_unref(st);
         return;
     }
-    conn_attach(&st->conn, this_worker);
+    if (st->transport)
+        transport_arrive(st);
+    else
+        conn_attach(&st->conn, this_worker);
     stream_enlist(st);
     st->flags &= (uint8_t)~STREAM_MOVING;
     if (st->state == STREAM_ENDED) { /* meanwhile */
@@ -62,7 +65,10 @@ static void depart(struct post *p) {
     }
     wheel_stop(&l->deadline);
     stream_delist(st);
-    conn_detach(&st->conn);
+    if (st->transport)
+        transport_leave(st);
+    else
+        conn_detach(&st->conn);
     st->flags |= STREAM_MOVING;
     l->move.run = arrive;
     if (home == this_worker)
@@ -379,7 +385,7 @@ struct mk_session *mk_stream_session(const struct mk_stream *st) {
     return st->session;
 }
 bool mk_stream_is_secure(const struct mk_stream *st) {
-    return conn_is_secure(&st->conn);
+    return stream_is_secure(st);
 }
 const char *mk_stream_address(const struct mk_stream *st) {
     return st->conn.address ? st->conn.address : "";
@@ -449,6 +455,6 @@ bool mk_stream_binds(const struct mk_stream *st, const char *type) {
     static const enum cb_type types[] = { CB_TLS_EXPORTER, CB_TLS_SERVER_END_POINT, CB_TLS_UNIQUE };
     for (unsigned i = 0; i < sizeof types / sizeof types[0]; i++)
         if (strcmp(cb_name(types[i]), type) == 0)
-            return conn_has_channel_binding(&st->conn, types[i]);
+            return stream_channel(st) && conn_has_channel_binding(stream_channel(st), types[i]);
     return false;
 }

@@ -39,7 +39,7 @@ struct login *login_new(struct mk_stream *st) {
     entity_init(&l->entity, &login_class, NULL, NULL);
     l->stream = st;
     l->deadline.fire = on_deadline;
-    worker_timer(st->conn.worker, &l->deadline, (uint64_t)stream_config()->login_ms);
+    worker_timer(this_worker, &l->deadline, (uint64_t)stream_config()->login_ms);
     return l;
 }
 
@@ -73,7 +73,7 @@ void login_tell(struct login *l, struct mk_session *s) {
 }
 
 bool login_needs_tls(const struct mk_stream *st) {
-    return !conn_is_secure(&st->conn) && st->host->cert && !st->host->type->plain_without_tls;
+    return !stream_is_secure(st) && st->host->cert && !st->host->type->plain_without_tls;
 }
 
 /* ---- SASL ---------------------------------------------------------------------------------------------------------------- */
@@ -177,8 +177,8 @@ MK_SUSPENDS void login_begin(struct mk_ctx *c, struct login *l, const char *mech
     const char *address =
         mk_text_of(c, (struct mk_view){ st->conn.address, strrchr(st->conn.address, ':') - st->conn.address });
     struct sasl_env env = { st->host,
-                            &st->conn,
-                            conn_is_secure(&st->conn),
+                            stream_channel(st),
+                            stream_is_secure(st),
                             address,
                             l->from,
                             l->sasl2 ? mk_root(l->sasl2->request) : NULL,
@@ -275,13 +275,13 @@ static void step(struct mk_stream *st, struct mk_stanza *s) {
 /* ---- TLS ------------------------------------------------------------------------------------------------------------------- */
 
 static void starttls(struct mk_stream *st) {
-    if (conn_is_secure(&st->conn) || !st->host->cert) {
+    if (st->transport || stream_is_secure(st) || !st->host->cert) {
         say(st, "<failure xmlns='" NS_TLS "'/>");
         stream_close(st, NULL, NULL);
         return;
     }
     say(st, "<proceed xmlns='" NS_TLS "'/>");
-    conn_start_tls(&st->conn, false);
+    conn_start_tls(&st->conn, NULL);
 }
 
 bool login_in_exchange(const struct mk_stream *st) {

@@ -14,6 +14,13 @@ static const char stream_ns[] = "http://etherx.jabber.org/streams";
 void stream_send_header(struct mk_stream *st, const char *to) {
     struct mk_ctx c;
     turn_begin(&c, NULL, st->host, NULL);
+    if (st->transport) {
+        const char *from = st->host ? st->host->name : NULL;
+        transport_opened(st, &(struct mk_stream_head){ to, from, mk_random_id(&c), "1.0", "en" });
+        st->flags |= STREAM_OPENED;
+        turn_end(&c);
+        return;
+    }
     char *text = mk_printf(&c,
                            "<?xml version='1.0'?><stream:stream xmlns='jabber:client' xmlns:stream='%s' id='%s' "
                            "version='1.0' xml:lang='en'",
@@ -57,7 +64,7 @@ static void put_mechanisms(struct mk_out *o, const struct sasl_offer *offer) {
 }
 
 static void put_sasl(struct mk_ctx *c, struct mk_stream *st, struct mk_out *o) {
-    struct sasl_env env = { .host = st->host, .conn = &st->conn, .secure = conn_is_secure(&st->conn) };
+    struct sasl_env env = { .host = st->host, .conn = stream_channel(st), .secure = stream_is_secure(st) };
     struct sasl_offer offer;
     sasl_offer(&c->arena, &env, &offer);
     if (!offer.mechanism_count)
@@ -103,8 +110,8 @@ static void put_rows(struct mk_ctx *c, struct mk_stream *st, struct mk_out *o, u
 }
 
 static void put_before(struct mk_ctx *c, struct mk_stream *st, struct mk_out *o) {
-    bool secure = conn_is_secure(&st->conn), must = login_needs_tls(st);
-    if (!secure && st->host->cert) {
+    bool secure = stream_is_secure(st), must = login_needs_tls(st);
+    if (!secure && !st->transport && st->host->cert) {
         mk_open(o, "starttls", "urn:ietf:params:xml:ns:xmpp-tls");
         if (must)
             mk_leaf(o, "required", NULL, NULL);
@@ -137,9 +144,8 @@ void stream_send_features(struct mk_stream *st) {
         put_before(&c, st, o);
     put_limits(st, o);
     struct mk_view bytes = out_bytes(o);
-    stream_write(st, "<stream:features>", 17);
-    stream_write(st, bytes.s, bytes.len);
-    stream_write(st, "</stream:features>", 18);
+    char *text = mk_printf(&c, "<stream:features>%.*s</stream:features>", (int)bytes.len, bytes.s);
+    stream_write(st, text, strlen(text));
     st->state = st->account ? STREAM_AUTHED : STREAM_FEATURES;
     turn_end(&c);
 }
@@ -166,7 +172,7 @@ static const char *wrong(struct mk_ctx *c, struct mk_stream *st, const struct xm
     if (mk_jid_parse(c, (struct mk_view){ h->to, strlen(h->to) }, &to) != 0 || to->local_len || to->resource_len)
         return "host-unknown";
     const struct host *host = host_find(to->text, to->text_len);
-    if (!host || (st->account && host != st->host))
+    if (!host || (st->account && host != st->host) || (st->via && !type_instance(host->type, st->via->plugin)))
         return "host-unknown";
     st->host = host;
     return NULL;
@@ -226,5 +232,15 @@ void stream_header(struct mk_stream *st, const char *data, size_t len) {
     default:
         stream_error(st, "not-well-formed", NULL);
     }
+    turn_end(&c);
+}
+
+void stream_head(struct mk_stream *st, const struct mk_stream_head *head) {
+    struct xml_header h = { "stream",      stream_ns,  xml_profile_ns(XML_CLIENT),
+                            head->to,      head->from, head->id,
+                            head->version, head->lang, "" };
+    struct mk_ctx c;
+    turn_begin(&c, NULL, st->host, NULL);
+    accept_header(&c, st, &h);
     turn_end(&c);
 }

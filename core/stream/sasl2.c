@@ -11,7 +11,7 @@ enum { AGENT_TEXT_MAX = 128, UUID_LEN = 36 }; /* bytes kept of what the client c
 
 bool sasl2_offered(const struct mk_stream *st) {
     const struct host_type *t = st->host->type;
-    return t->sasl2 && (conn_is_secure(&st->conn) || t->plain_without_tls);
+    return t->sasl2 && (stream_is_secure(st) || t->plain_without_tls);
 }
 
 void sasl2_free(struct login *l) {

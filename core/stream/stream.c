@@ -77,7 +77,7 @@ void stream_accept(struct worker *w, const struct listener_config *config, int f
     st->login = login_new(st);
     if (config->tls == LISTEN_DIRECT_TLS) {
         st->login->direct_tls = true;
-        conn_start_tls(&st->conn, true);
+        conn_start_tls(&st->conn, "xmpp-client");
     }
 }
 
@@ -97,6 +97,8 @@ void stream_unref(struct mk_stream *st) {
         login_free(st->login);
     free(st->lang);
     free(st->prefixes);
+    if (st->transport)
+        free(st->conn.address);
     free(st);
 }
 
@@ -110,8 +112,7 @@ void stream_delist(struct mk_stream *st) {
     streams.count--;
 }
 
-/* The connection is gone, one way or the other. */
-static void connection_over(struct mk_stream *st) {
+void stream_connection_over(struct mk_stream *st) {
     stream_delist(st);
     if (list_linked(&st->unpaid_link))
         list_remove(&st->unpaid_link);
@@ -120,7 +121,7 @@ static void connection_over(struct mk_stream *st) {
 }
 
 static void after_close(struct conn *c) {
-    connection_over(stream_of(c));
+    stream_connection_over(stream_of(c));
 }
 
 static void on_closed(struct conn *c, int error) {
@@ -129,7 +130,7 @@ static void on_closed(struct conn *c, int error) {
     st->state = STREAM_ENDED;
     stream_leave(st, MK_CLOSED_LOST);
     conn_free_now(c);
-    connection_over(st);
+    stream_connection_over(st);
 }
 
 int stream_worker_start(struct worker *w) {
@@ -182,16 +183,27 @@ void stream_follow_hosts(struct worker *w) {
 /* ---- input ----------------------------------------------------------------------------------------------------------- */
 
 void stream_pause(struct mk_stream *st, unsigned why) {
+    bool took = stream_takes(st);
     st->flags |= (uint8_t)why;
-    conn_pause(&st->conn);
+    if (!st->transport)
+        conn_pause(&st->conn);
+    else if (took)
+        transport_hold(st, true);
+}
+
+bool stream_takes(const struct mk_stream *st) {
+    return !(st->flags & (STREAM_HELD_BY_TURN | STREAM_HELD_BY_MAILBOX | STREAM_MOVING));
 }
 
 void stream_go_on(struct mk_stream *st, unsigned why) {
-    enum { ANY = STREAM_HELD_BY_TURN | STREAM_HELD_BY_MAILBOX | STREAM_MOVING };
     if (!(st->flags & why))
         return;
     st->flags &= (uint8_t)~why;
-    if (!(st->flags & ANY) && st->state != STREAM_ENDED)
+    if (!stream_takes(st) || st->state == STREAM_ENDED)
+        return;
+    if (st->transport)
+        transport_hold(st, false);
+    else
         conn_resume(&st->conn);
 }
 
@@ -202,7 +214,7 @@ void stream_hold(struct mk_stream *st, bool hold) {
         stream_go_on(st, STREAM_HELD_BY_MAILBOX);
 }
 
-static void element(struct mk_stream *st, const char *data, size_t len) {
+void stream_framed(struct mk_stream *st, const char *data, size_t len) {
     size_t from_len = st->session ? st->session->jid->text_len : 0;
     struct mk_stanza *s = st->prefixes
                               ? parse_stanza_with(this_worker->parsers, XML_CLIENT, st->prefixes, data, len, from_len)
@@ -215,7 +227,7 @@ static void element(struct mk_stream *st, const char *data, size_t len) {
         login_element(st, s);
 }
 
-static void refused(struct mk_stream *st, enum scan_result r) {
+void stream_refuse(struct mk_stream *st, enum scan_result r) {
     switch (r) {
     case SCAN_RESTRICTED:
         stream_error(st, "restricted-xml", NULL);
@@ -262,11 +274,11 @@ static size_t on_input(struct conn *c, const char *data, size_t len) {
         if (r == SCAN_HEADER && st->state == STREAM_HEADER)
             stream_header(st, at, used);
         else if (r == SCAN_STANZA)
-            element(st, at, used);
+            stream_framed(st, at, used);
         else if (r == SCAN_CLOSE && ends_stream(at, used))
             stream_ended_by_client(st);
         else
-            refused(st, r);
+            stream_refuse(st, r);
     }
     if (st->state == STREAM_ENDED)
         done = len;
@@ -284,10 +296,16 @@ static void on_secured(struct conn *c) {
 /* ---- output ---------------------------------------------------------------------------------------------------------- */
 
 void stream_write(struct mk_stream *st, const char *data, size_t len) {
-    if (st->state < STREAM_WELCOME)
+    if (st->transport)
+        transport_send(st, data, len);
+    else if (st->state < STREAM_WELCOME)
         conn_write(&st->conn, data, len);
     else if (st->state == STREAM_WELCOME)
         buf_add(&st->login->sasl2->held, data, len);
+}
+
+static size_t queued(const struct mk_stream *st) {
+    return st->transport ? transport_queued(st) : st->conn.out_len;
 }
 
 /* The client reads too slowly for what it is sent: its session lives on if it can be resumed. */
@@ -320,7 +338,9 @@ void stream_write_stanza(struct mk_stream *st, const struct mk_stanza *s, const 
         return;
     if (s->kind == MK_NONZA)
         to = NULL;
-    if (st->state == STREAM_WELCOME)
+    if (st->transport)
+        transport_send_stanza(st, s, to);
+    else if (st->state == STREAM_WELCOME)
         hold(st, s, to);
     else if (to)
         conn_wrote(&st->conn, wire_write_to(conn_room(&st->conn, wire_room_to(s, to)), s, to));
@@ -329,11 +349,11 @@ void stream_write_stanza(struct mk_stream *st, const struct mk_stanza *s, const 
     struct mk_receipt *r = s->kind == MK_MESSAGE ? mk_receipt_hold(s) : NULL;
     if (r)
         owe(st, r);
-    if (st->conn.out_len > stream_config()->out_bytes)
+    if ((int64_t)queued(st) > stream_config()->out_bytes)
         too_slow(st);
 }
 
-static void pay_sent(struct mk_stream *st) {
+void stream_pay_sent(struct mk_stream *st) {
     if (list_linked(&st->unpaid_link))
         list_remove(&st->unpaid_link);
     pay_all(st);
@@ -345,15 +365,15 @@ void stream_after_flush(struct worker *w) {
     for (l = streams.unpaid.next; l != &streams.unpaid; l = next) {
         next = l->next;
         struct mk_stream *st = container_of(l, struct mk_stream, unpaid_link);
-        if (!st->conn.out_len && st->state != STREAM_WELCOME)
-            pay_sent(st);
+        if (!queued(st) && st->state != STREAM_WELCOME)
+            stream_pay_sent(st);
     }
 }
 
 static void on_drained(struct conn *c) {
     struct mk_stream *st = stream_of(c);
     if (st->state != STREAM_WELCOME)
-        pay_sent(st);
+        stream_pay_sent(st);
 }
 
 /* ---- the end --------------------------------------------------------------------------------------------------------- */
@@ -378,9 +398,18 @@ static void say_goodbye(struct mk_stream *st, const char *cond, const char *text
             buf_puts(&b, app);
         buf_puts(&b, "</stream:error>");
     }
-    buf_puts(&b, "</stream:stream>");
-    stream_write(st, b.data, b.len);
+    if (!st->transport)
+        buf_puts(&b, "</stream:stream>");
+    if (b.len)
+        stream_write(st, b.data, b.len);
     buf_free(&b);
+}
+
+static void close_connection(struct mk_stream *st, const char *cond) {
+    if (st->transport)
+        transport_close(st, cond);
+    else
+        conn_close(&st->conn, after_close);
 }
 
 void stream_fail(struct mk_stream *st, enum mk_close_reason reason, const char *cond, const char *text,
@@ -398,7 +427,7 @@ void stream_fail(struct mk_stream *st, enum mk_close_reason reason, const char *
     stream_leave(st, reason);
     if (st->flags & STREAM_MOVING)
         return; /* it is closed when it has arrived */
-    conn_close(&st->conn, after_close);
+    close_connection(st, cond);
 }
 
 void stream_error(struct mk_stream *st, const char *cond, const char *text) {
@@ -421,5 +450,5 @@ void stream_replaced(struct mk_ctx *c, struct mk_stream *st) {
 }
 
 void stream_arrived_dead(struct mk_stream *st) {
-    conn_close(&st->conn, after_close);
+    close_connection(st, NULL);
 }

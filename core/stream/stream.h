@@ -14,9 +14,11 @@
 #include "xml/scan.h"
 #include <meerkat/auth.h>
 #include <meerkat/hook.h>
+#include <meerkat/transport.h>
 
 struct account;
 struct host;
+struct instance;
 struct sasl;
 
 enum stream_state {
@@ -81,8 +83,14 @@ struct login {
 };
 
 struct mk_stream {
-    struct conn conn;
-    struct list link; /* in the worker's streams */
+    struct conn conn; /* with a transport only its peer's address, its worker, and when it was heard */
+    const struct mk_transport *transport; /* NULL: TCP */
+    void *far;                            /* what the transport calls it */
+    const struct instance *via;           /* whose transport it is */
+    const struct conn *channel;           /* whose TLS binds it; NULL: none does */
+    struct post over;                     /* the connection of its transport is gone */
+    bool vouched;                         /* as secure as TLS, whatever CHANNEL is */
+    struct list link;                     /* in the worker's streams */
     struct scan scan;
     const struct host *host;    /* NULL before the header */
     struct mk_session *session; /* NULL before it is bound, and after it left */
@@ -152,8 +160,36 @@ void stream_enlist(struct mk_stream *st); /* in this worker's streams, and out o
 void stream_delist(struct mk_stream *st);
 void stream_arrived_dead(struct mk_stream *st); /* it ended while it moved: close the connection */
 
+bool stream_takes(const struct mk_stream *st); /* nothing holds its input */
+/* A framed element, and what the scanner says of one that is refused. */
+void stream_framed(struct mk_stream *st, const char *data, size_t len);
+void stream_refuse(struct mk_stream *st, enum scan_result r);
+/* The connection is gone, one way or the other. */
+void stream_connection_over(struct mk_stream *st);
+void stream_pay_sent(struct mk_stream *st);
+
+static inline bool stream_is_secure(const struct mk_stream *st) {
+    return st->vouched || conn_is_secure(&st->conn);
+}
+/* The connection with the TLS that binds the stream; NULL if there is none. */
+static inline const struct conn *stream_channel(const struct mk_stream *st) {
+    return st->transport ? st->channel : &st->conn;
+}
+
+/* transport.c: streams that are not over TCP */
+void transport_opened(struct mk_stream *st, const struct mk_stream_head *head);
+void transport_send(struct mk_stream *st, const char *data, size_t len); /* one element */
+void transport_send_stanza(struct mk_stream *st, const struct mk_stanza *s, const struct mk_jid *to);
+void transport_send_held(struct mk_stream *st, const struct buf *held); /* of a welcome */
+void transport_close(struct mk_stream *st, const char *condition);
+void transport_hold(struct mk_stream *st, bool hold);
+void transport_leave(struct mk_stream *st);
+void transport_arrive(struct mk_stream *st);
+size_t transport_queued(const struct mk_stream *st);
+
 /* negotiate.c: header and features */
 void stream_header(struct mk_stream *st, const char *data, size_t len);
+void stream_head(struct mk_stream *st, const struct mk_stream_head *head); /* the same, taken apart already */
 void stream_send_header(struct mk_stream *st, const char *to);
 
 /* login.c: everything before authentication */

@@ -134,6 +134,7 @@ MK_SUSPENDS static void bind_resource(struct mk_ctx *c, struct mk_stream *st, co
 static void answer(struct mk_ctx *c, struct mk_stream *st, struct mk_out *rows, bool resumed) {
     struct sasl2 *x = st->login->sasl2;
     struct mk_out *o = out_fragment(c, &c->arena);
+    struct buf b = { 0 };
     if (x->data)
         mk_leaf(o, "additional-data", NS_SASL2, x->data);
     mk_leaf(o, "authorization-identifier", NS_SASL2,
@@ -142,13 +143,17 @@ static void answer(struct mk_ctx *c, struct mk_stream *st, struct mk_out *rows, 
     if (rows->error)
         mk_log(c, MK_ERROR, "an inline feature wrote what is no XML: its answer is lost");
     st->state = STREAM_AUTHED;
-    stream_write(st, "<success xmlns='" NS_SASL2 "'>", sizeof "<success xmlns='" NS_SASL2 "'>" - 1);
-    stream_write(st, head.s, head.len);
-    stream_write(st, rest.s, rest.len);
-    stream_write(st, "</success>", sizeof "</success>" - 1);
+    buf_puts(&b, "<success xmlns='" NS_SASL2 "'>");
+    buf_add(&b, head.s, head.len);
+    buf_add(&b, rest.s, rest.len);
+    buf_puts(&b, "</success>");
+    stream_write(st, b.data, b.len);
+    buf_free(&b);
     if (!resumed)
         stream_send_features(st);
-    if (x->held.len)
+    if (st->transport)
+        transport_send_held(st, &x->held);
+    else if (x->held.len)
         stream_write(st, x->held.data, x->held.len);
     sasl2_free(st->login);
 }

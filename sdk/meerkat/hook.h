@@ -124,6 +124,12 @@ struct mk_ev_presence_filter {
     const void *arg;
 };
 
+/* A request over HTTP (http.h).  Who stops answers it. */
+struct mk_http_request;
+struct mk_ev_http {
+    struct mk_http_request *request;
+};
+
 /* clang-format off */
 /*                name                   payload                  when, in whose turn, and what MK_STOP means          */
 #define MK_HOOKS(X)                                                                                                    \
@@ -205,7 +211,10 @@ struct mk_ev_presence_filter {
      * ignored. */                                                                                                     \
     X(accounts_listed, struct mk_ev_accounts)                                                                          \
     /* Account, in memory.  A plugin called mk_tell_accounts().  Stop is ignored. */                                   \
-    X(account_told, struct mk_ev_told)
+    X(account_told, struct mk_ev_told)                                                                                 \
+    /* The host that the request is for, on the worker of the connection, beside any entity.  Handlers are INLINE; one   \
+     * that has to wait stops, and goes on with mk_aside().  Stop: it is answered, now or later. */                     \
+    X(http_request, struct mk_ev_http)
 /* clang-format on */
 
 #define X(name, payload) typedef enum mk_flow mk_on_##name(struct mk_ctx *, payload *);

@@ -45,7 +45,12 @@ enum mk_order {
     MK_ORDER_UNACKED = 90, /* others have taken leave of the session; what it did not acknowledge goes on */
 
     /* host_receive_message */
-    MK_ORDER_ANNOUNCE = 50
+    MK_ORDER_ANNOUNCE = 50,
+
+    /* http_request: by how often each is asked for; paths differ */
+    MK_ORDER_WEBSOCKET = 30,
+    MK_ORDER_BOSH = 20,
+    MK_ORDER_HOST_META = 50
 };
 
 #endif

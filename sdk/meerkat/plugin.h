@@ -45,6 +45,7 @@ struct mk_plugin {
     int (*worker_start)(const void *inst, void *worker, struct mk_err *err);
     void (*worker_stop)(const void *inst, void *worker);
     struct mk_table inlines, mechanisms; /* mechanisms: sasl.h */
+    struct mk_table listeners;           /* net.h */
     /* end of 1.0: append only, every later member is optional */
 };
 
