@@ -3,7 +3,8 @@
 say."""
 from slixmpp.plugins.xep_0048.stanza import Bookmarks
 
-PLUGINS = ("xep_0004", "xep_0012", "xep_0048", "xep_0049", "xep_0050", "xep_0054", "xep_0055", "xep_0077", "xep_0191")
+PLUGINS = ("xep_0004", "xep_0012", "xep_0048", "xep_0049", "xep_0050", "xep_0054", "xep_0055", "xep_0077",
+           "xep_0079", "xep_0092", "xep_0191", "xep_0199", "xep_0424", "xep_0441")
 TIMEOUT = 30
 
 
@@ -80,3 +81,32 @@ async def change_password(client, password):
 
 async def cancel_registration(client):
     await client["xep_0077"].cancel_registration(timeout=TIMEOUT)
+
+
+async def ask_server(client, domain):
+    """What anybody may ask a server: its software, whether it is there."""
+    version = (await client["xep_0092"].get_version(domain, timeout=TIMEOUT))["software_version"]
+    await client["xep_0199"].send_ping(domain, timeout=TIMEOUT)
+    return {"name": version["name"], "version": version["version"]}
+
+
+async def archive_wishes(client, default, always, never):
+    await client["xep_0441"].set_preferences(default, always, never, timeout=TIMEOUT)
+    default, always, never = await client["xep_0441"].get_preferences(timeout=TIMEOUT)
+    return [default, sorted(map(str, always)), sorted(map(str, never))]
+
+
+async def rule(client, to, body, action, condition, value):
+    """A message with one rule; what the server says of it."""
+    answered = client.loop.create_future()
+    for event in ("amp_error", "amp_notify", "amp_alert"):
+        client.add_event_handler(event, lambda m, e=event: answered.done() or answered.set_result([e, m["id"]]), disposable=True)
+    message = client.make_message(to, body, mtype="chat")
+    message["id"] = "ruled"
+    message["amp"].add_rule(action, condition, value)
+    message.send()
+    return await answered
+
+
+async def retract(client, to, id):
+    client["xep_0424"].send_retraction(to, id, fallback_text="It was retracted.")
