@@ -193,11 +193,15 @@ MK_SUSPENDS static void receive_iq(struct mk_ctx *c, struct account *a, const st
     const struct iq_entry *entry = to->resource_len ? NULL : iq_find(c->host->type, s, MK_TO_ACCOUNT);
     if (entry && entry->row->flags & MK_OWNER && !mk_jid_same_bare(mk_stanza_from(s), a->entity.jid))
         entry = NULL;
-    if (entry && !a->session_count && account_check(c, a) != 0)
-        entry = NULL;
-    if (entry && is_filtered(c, a, s, to))
+    bool hooked = !to->resource_len && c->host->type->chains[MK_HOOK_iq_request].count;
+    if ((entry || hooked) && !a->session_count && account_check(c, a) != 0) {
+        iq_handle(c, NULL, s);
         return;
-    iq_handle(c, entry, s);
+    }
+    if ((entry || hooked) && is_filtered(c, a, s, to))
+        return;
+    if (!hooked || !is_request_taken(c, s, true))
+        iq_handle(c, entry, s);
 }
 
 /* ------------------------------------------------------------------------------------------------------------------ */
@@ -228,9 +232,11 @@ static bool iq_suspends(const struct account *a, const struct mk_stanza *s, cons
     if (type != MK_TYPE_GET && type != MK_TYPE_SET)
         return false;
     const struct iq_entry *entry = iq_find(t, s, MK_TO_ACCOUNT);
-    return entry &&
-           (entry->row->mode == MK_SERIAL || (!a->session_count && a->exists == EXISTS_UNKNOWN) ||
-            (t->chains[MK_HOOK_user_receive_iq].suspends && !mk_jid_same_bare(mk_stanza_from(s), a->entity.jid)));
+    bool hooked = t->chains[MK_HOOK_iq_request].count;
+    return (entry && entry->row->mode == MK_SERIAL) ||
+           ((entry || hooked) &&
+            ((!a->session_count && a->exists == EXISTS_UNKNOWN) ||
+             (t->chains[MK_HOOK_user_receive_iq].suspends && !mk_jid_same_bare(mk_stanza_from(s), a->entity.jid))));
 }
 
 bool account_receive_suspends(const struct account *a, const struct mk_stanza *s, const struct mk_jid *to) {

@@ -20,6 +20,8 @@ bool route_good_iq(const struct mk_stanza *s);
 void router_trim(void);
 
 /* An iq for which ENTRY is responsible, or service-unavailable if NULL.  E is the entity it is for, NULL for hosts. */
+/* Whether a plugin answers the request S to mk_self() in place of the one that has a row for it. */
+bool is_request_taken(struct mk_ctx *c, const struct mk_stanza *s, bool for_account);
 void iq_handle(struct mk_ctx *c, const struct iq_entry *entry, const struct mk_stanza *iq);
 const struct iq_entry *iq_find(const struct host_type *t, const struct mk_stanza *iq, uint32_t to);
 /* A plugin dealt with what is for nobody. */

@@ -45,7 +45,10 @@ enum mk_order {
     MK_ORDER_UNACKED = 90, /* others have taken leave of the session; what it did not acknowledge goes on */
 
     /* host_receive_message */
-    MK_ORDER_ANNOUNCE = 50
+    MK_ORDER_ANNOUNCE = 50,
+
+    /* disco_info, disco_items */
+    MK_ORDER_DELEGATION = 100 /* last: a node that nobody else knows is the component's */
 };
 
 #endif
