@@ -215,7 +215,7 @@ static void iq_to_host(struct mk_ctx *c, const struct host *host, const struct m
     const struct mk_jid *self_before = c->self;
     c->host = host;
     c->self = host->jid;
-    bool taken = !to->resource_len && is_request_taken(c, s, false);
+    bool taken = !to->resource_len && is_request_taken(c, s);
     if (!taken && entry && entry->row->mode == MK_SERIAL)
         deliver(c, host, s, to, ROUTE);
     else if (!taken)

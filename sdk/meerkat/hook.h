@@ -125,6 +125,12 @@ struct mk_ev_feature {
 struct mk_ev_request {
     const struct mk_stanza *iq;
     bool for_account;
+    bool as_owner; /* set it if the sender may ask what else only the account itself may: rows with MK_OWNER */
+};
+
+/* What clients are told of a changed contact (RFC 6121, 2.1.6): an iq set of mk_self(), without `to`. */
+struct mk_ev_push {
+    const struct mk_stanza *push;
 };
 
 /* An external component (XEP-0114), by its domain. */
@@ -231,7 +237,11 @@ struct mk_ev_presence_filter {
      * sent to it follows.  Stop is ignored. */                                                                        \
     X(component_joined, struct mk_ev_component)                                                                        \
     /* Host or account.  Run by disco for each feature of a row.  Handlers are INLINE.  Stop: it is not said. */        \
-    X(disco_feature, struct mk_ev_feature)
+    X(disco_feature, struct mk_ev_feature)                                                                             \
+    /* Account.  Run by the plugin that keeps the roster, whoever is online.  Handlers are INLINE.  Stop is ignored. */ \
+    X(roster_pushed, struct mk_ev_push)                                                                                \
+    /* Host.  The configuration was read anew and is in force.  Stop is ignored. */                                    \
+    X(host_reloaded, struct mk_ev_host)
 /* clang-format on */
 
 #define X(name, payload) typedef enum mk_flow mk_on_##name(struct mk_ctx *, payload *);
