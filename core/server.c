@@ -247,6 +247,7 @@ static bool reload(struct buf *lines) {
         hosts_started(snapshot_current());
         settings_apply(&next);
         components_setup(next.components, next.component_count);
+        hosts_reloaded(snapshot_current());
         if (s2s_setup(&next.s2s, why, sizeof why))
             workers_each(follow_policies, NULL);
         else

@@ -331,6 +331,7 @@ static void on_handshake(struct link *l, const struct mk_stanza *s) {
     wheel_stop(&l->timer);
     say(l, "<handshake/>");
     component_log(l, 5, "is connected");
+    component_joined(l->component);
 }
 
 /* ---- input --------------------------------------------------------------------------------------------------------- */

@@ -58,6 +58,7 @@ struct link *component_link_next(struct link *prev);
 /* In component's home: it is authenticated, it ends. */
 void component_join(struct link *l);
 void component_leave(struct link *l);
+void component_joined(const struct component *x); /* runs the hook, for every host */
 /* What came from it, S is taken. */
 void component_receive(struct link *l, struct mk_stanza *s);
 

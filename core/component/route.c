@@ -49,6 +49,17 @@ void component_leave(struct link *l) {
     METRIC(this_worker, components, -1);
 }
 
+void component_joined(const struct component *x) {
+    const struct snapshot *s = snapshot_current();
+    struct mk_ev_component ev = { x->name };
+    struct mk_ctx c;
+    for (uint32_t i = 0; s && i < s->host_count; i++) {
+        turn_begin(&c, NULL, s->hosts[i], s->hosts[i]->jid);
+        chain_run(&c, MK_HOOK_component_joined, &ev);
+        turn_end(&c);
+    }
+}
+
 /* One that has room, beginning with the one whose turn it is; NULL: there is none. */
 static struct link *choose(struct component *x, const struct mk_stanza *s) {
     const struct mk_jid *from = mk_stanza_from(s);

@@ -122,7 +122,8 @@ static bool stop_is_ignored(enum mk_hook hook) {
            hook == MK_HOOK_account_removed || hook == MK_HOOK_host_started || hook == MK_HOOK_session_saved ||
            hook == MK_HOOK_session_restored || hook == MK_HOOK_session_features ||
            hook == MK_HOOK_presence_filter_changed || hook == MK_HOOK_vcard_changed ||
-           hook == MK_HOOK_accounts_listed || hook == MK_HOOK_account_told;
+           hook == MK_HOOK_accounts_listed || hook == MK_HOOK_account_told || hook == MK_HOOK_component_joined ||
+           hook == MK_HOOK_roster_pushed || hook == MK_HOOK_host_reloaded;
 }
 
 bool chain_run_since(struct mk_ctx *c, enum mk_hook hook, void *ev, unsigned since) {

@@ -99,6 +99,17 @@ static void run_started(struct mk_ctx *c, void *arg) {
     chain_run_since(c, MK_HOOK_host_started, &ev, (unsigned)(uintptr_t)arg);
 }
 
+static void run_reloaded(struct mk_ctx *c, void *arg) {
+    struct mk_ev_host ev = { c->host->jid };
+    (void)arg;
+    chain_run(c, MK_HOOK_host_reloaded, &ev);
+}
+
+void hosts_reloaded(const struct snapshot *s) {
+    for (uint32_t i = 0; i < s->host_count; i++)
+        entity_run(s->hosts[i]->jid, true, run_reloaded, NULL, NULL);
+}
+
 void hosts_started(const struct snapshot *s) {
     for (uint32_t i = 0; i < s->host_count; i++) {
         unsigned since = s->hosts[i]->since == s->number ? 0 : s->number;

@@ -97,6 +97,11 @@ void mk_aside(struct mk_ctx *c, void (*fn)(struct mk_ctx *c, void *arg), void *a
     turn_aside(own_entity(c), c->host, c->self, run_fn, a);
 }
 
+bool is_request_taken(struct mk_ctx *c, const struct mk_stanza *s) {
+    struct mk_ev_request ev = { .iq = s };
+    return chain_run(c, MK_HOOK_iq_request, &ev);
+}
+
 void iq_handle(struct mk_ctx *c, const struct iq_entry *entry, const struct mk_stanza *iq) {
     if (!entry) {
         METRIC(c->worker, bounces, 1);

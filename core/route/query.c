@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The server's own iq requests.  Their ids name the worker that waits: an answer to a host goes straight there, past the
- * mail of whoever asked, whose turn it may be that waits.
+ * mail of whoever asked, whose turn it may be that waits.  One to an account goes through its mail.
  */
 #include "route/query.h"
 #include "route/router.h"

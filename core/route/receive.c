@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What an account does with a stanza sent to it: RFC 6121, section 8.5. */
+#include "route/query.h"
 #include "route/router.h"
 #include "run/metric.h"
 #include "util/mem.h"
@@ -177,6 +178,26 @@ MK_SUSPENDS static bool is_filtered(struct mk_ctx *c, struct account *a, const s
     return chain_run(c, MK_HOOK_user_receive_iq, &ev);
 }
 
+/* An iq get or set to its bare JID. */
+MK_SUSPENDS static void receive_request(struct mk_ctx *c, struct account *a, const struct mk_stanza *s,
+                                        const struct mk_jid *to) {
+    const struct iq_entry *entry = iq_find(c->host->type, s, MK_TO_ACCOUNT);
+    bool owner = mk_jid_same_bare(mk_stanza_from(s), a->entity.jid);
+    bool hooked = c->host->type->chains[MK_HOOK_iq_request].count;
+    if (!hooked && entry && entry->row->flags & MK_OWNER && !owner)
+        entry = NULL;
+    if ((entry || hooked) && !a->session_count && account_check(c, a) != 0) {
+        iq_handle(c, NULL, s);
+        return;
+    }
+    if ((entry || hooked) && is_filtered(c, a, s, to))
+        return;
+    struct mk_ev_request ev = { .iq = s, .for_account = true, .as_owner = owner };
+    if (hooked && chain_run(c, MK_HOOK_iq_request, &ev))
+        return;
+    iq_handle(c, entry && entry->row->flags & MK_OWNER && !ev.as_owner ? NULL : entry, s);
+}
+
 MK_SUSPENDS static void receive_iq(struct mk_ctx *c, struct account *a, const struct mk_stanza *s,
                                    const struct mk_jid *to) {
     enum mk_type type = mk_stanza_type(s);
@@ -188,16 +209,14 @@ MK_SUSPENDS static void receive_iq(struct mk_ctx *c, struct account *a, const st
         deliver(c, MK_HOOK_user_receive_iq, s, to, &t);
         return;
     }
-    if (!request)
+    if (!request) {
+        query_take(s);
         return;
-    const struct iq_entry *entry = to->resource_len ? NULL : iq_find(c->host->type, s, MK_TO_ACCOUNT);
-    if (entry && entry->row->flags & MK_OWNER && !mk_jid_same_bare(mk_stanza_from(s), a->entity.jid))
-        entry = NULL;
-    if (entry && !a->session_count && account_check(c, a) != 0)
-        entry = NULL;
-    if (entry && is_filtered(c, a, s, to))
-        return;
-    iq_handle(c, entry, s);
+    }
+    if (to->resource_len)
+        iq_handle(c, NULL, s);
+    else
+        receive_request(c, a, s, to);
 }
 
 /* ------------------------------------------------------------------------------------------------------------------ */
@@ -228,9 +247,11 @@ static bool iq_suspends(const struct account *a, const struct mk_stanza *s, cons
     if (type != MK_TYPE_GET && type != MK_TYPE_SET)
         return false;
     const struct iq_entry *entry = iq_find(t, s, MK_TO_ACCOUNT);
-    return entry &&
-           (entry->row->mode == MK_SERIAL || (!a->session_count && a->exists == EXISTS_UNKNOWN) ||
-            (t->chains[MK_HOOK_user_receive_iq].suspends && !mk_jid_same_bare(mk_stanza_from(s), a->entity.jid)));
+    bool hooked = t->chains[MK_HOOK_iq_request].count;
+    return (entry && entry->row->mode == MK_SERIAL) ||
+           ((entry || hooked) &&
+            ((!a->session_count && a->exists == EXISTS_UNKNOWN) ||
+             (t->chains[MK_HOOK_user_receive_iq].suspends && !mk_jid_same_bare(mk_stanza_from(s), a->entity.jid))));
 }
 
 bool account_receive_suspends(const struct account *a, const struct mk_stanza *s, const struct mk_jid *to) {

@@ -211,15 +211,15 @@ static void iq_to_host(struct mk_ctx *c, const struct host *host, const struct m
         return;
     }
     const struct iq_entry *entry = to->resource_len ? NULL : iq_find(host->type, s, MK_TO_SERVER);
-    if (entry && entry->row->mode == MK_SERIAL) {
-        deliver(c, host, s, to, ROUTE);
-        return;
-    }
     const struct host *host_before = c->host;
     const struct mk_jid *self_before = c->self;
     c->host = host;
     c->self = host->jid;
-    iq_handle(c, entry, s);
+    bool taken = !to->resource_len && is_request_taken(c, s);
+    if (!taken && entry && entry->row->mode == MK_SERIAL)
+        deliver(c, host, s, to, ROUTE);
+    else if (!taken)
+        iq_handle(c, entry, s);
     c->host = host_before;
     c->self = self_before;
 }

@@ -20,6 +20,8 @@ bool route_good_iq(const struct mk_stanza *s);
 void router_trim(void);
 
 /* An iq for which ENTRY is responsible, or service-unavailable if NULL.  E is the entity it is for, NULL for hosts. */
+/* Whether a plugin answers the request S to the host in place of the one that has a row for it. */
+bool is_request_taken(struct mk_ctx *c, const struct mk_stanza *s);
 void iq_handle(struct mk_ctx *c, const struct iq_entry *entry, const struct mk_stanza *iq);
 const struct iq_entry *iq_find(const struct host_type *t, const struct mk_stanza *iq, uint32_t to);
 /* A plugin dealt with what is for nobody. */
@@ -47,6 +49,8 @@ void entities_free(struct worker *w);
 /* Runs the host_started hooks that are due with snapshot S: all of hosts that are new in it, and of the others those of
  * plugins that are.  From the main thread. */
 void hosts_started(const struct snapshot *s);
+/* The same for host_reloaded, of all hosts. */
+void hosts_reloaded(const struct snapshot *s);
 
 /* The host's entity on its home worker, which is this one. */
 struct mk_entity *host_entity(const struct host *host);

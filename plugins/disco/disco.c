@@ -34,6 +34,8 @@ static struct mk_ev_disco begin(struct mk_ctx *c, const struct mk_stanza *iq, co
 }
 
 static int finish(struct mk_ctx *c, const struct mk_ev_disco *ev) {
+    if (ev->taken)
+        return MK_OK;
     return ev->known ? mk_send(ev->reply) : mk_refuse(c, ev->iq, "item-not-found", NULL);
 }
 
@@ -48,6 +50,9 @@ static void put_identity(struct mk_out *o, const char *category, const char *typ
 static void put_features(struct mk_ctx *c, struct mk_out *o, uint32_t to) {
     const char *var;
     for (unsigned i = 0; (var = mk_disco_feature(c, to, i)) != NULL; i++) {
+        struct mk_ev_feature ev = { var, to == MK_TO_ACCOUNT };
+        if (mk_run_disco_feature(c, &ev))
+            continue;
         mk_open(o, "feature", NULL);
         mk_put(o, "var", var);
         mk_close(o);

@@ -87,6 +87,8 @@ void roster_push(struct mk_ctx *c, const struct contacts *r, const struct mk_jid
     for (struct mk_session *x = NULL; s && (x = mk_session_next(c, x)) != NULL;)
         if (*roster_session(c, x) & SESSION_INTERESTED)
             mk_session_send(c, x, s, mk_session_jid(x));
+    if (s)
+        mk_run_roster_pushed(c, &(struct mk_ev_push){ s });
 }
 
 /* Straight to the session, so that no push can overtake the roster it changes. */
@@ -206,7 +208,9 @@ static void answer_missed(struct mk_ctx *c, const struct contacts *r, const stru
 }
 
 static struct roster_answer answer_to(struct mk_ctx *c, const struct mk_stanza *iq) {
-    return (struct roster_answer){ mk_session_find(c, mk_jid_resource(mk_stanza_from(iq))), iq };
+    const struct mk_jid *from = mk_stanza_from(iq);
+    bool own = mk_jid_same_bare(from, mk_self(c));
+    return (struct roster_answer){ own ? mk_session_find(c, mk_jid_resource(from)) : NULL, iq };
 }
 
 MK_SUSPENDS static int on_get(struct mk_ctx *c, const struct mk_stanza *iq) {

@@ -64,6 +64,7 @@ struct mk_ev_disco {
     struct mk_out *reply;
     bool for_account;
     bool known; /* set it if NODE is yours: a node that nobody knows is item-not-found */
+    bool taken; /* set it if you answer the query yourself, now or later: REPLY is not sent */
 };
 
 /* An account that is made or removed.  mk_self() is its JID. */
@@ -112,6 +113,29 @@ struct mk_ev_accounts {
 /* WHAT concerns all accounts of the host has changed; a plugin's name begins it. */
 struct mk_ev_told {
     const char *what;
+};
+
+/* A disco feature of the host or of an account, that a row of some plugin offers. */
+struct mk_ev_feature {
+    const char *var;
+    bool for_account;
+};
+
+/* An iq get or set for the host, or for an account's bare JID, which is mk_self(). */
+struct mk_ev_request {
+    const struct mk_stanza *iq;
+    bool for_account;
+    bool as_owner; /* set it if the sender may ask what else only the account itself may: rows with MK_OWNER */
+};
+
+/* What clients are told of a changed contact (RFC 6121, 2.1.6): an iq set of mk_self(), without `to`. */
+struct mk_ev_push {
+    const struct mk_stanza *push;
+};
+
+/* An external component (XEP-0114), by its domain. */
+struct mk_ev_component {
+    const char *domain;
 };
 
 /*
@@ -214,7 +238,19 @@ struct mk_ev_http {
     X(account_told, struct mk_ev_told)                                                                                 \
     /* The host that the request is for, on the worker of the connection, beside any entity.  Handlers are INLINE; one   \
      * that has to wait stops, and goes on with mk_aside().  Stop: it is answered, now or later. */                     \
-    X(http_request, struct mk_ev_http)
+    X(http_request, struct mk_ev_http)                                                                                 \
+    /* Host or account, in any worker for the host.  Handlers are INLINE.  An iq before the plugin whose row it is      \
+     * gets it; an account's after user_receive_iq.  Stop: you answer it, now or later. */                             \
+    X(iq_request, struct mk_ev_request)                                                                                \
+    /* Every host, in no entity's turn.  Handlers are INLINE.  A connection of a component has authenticated; what is   \
+     * sent to it follows.  Stop is ignored. */                                                                        \
+    X(component_joined, struct mk_ev_component)                                                                        \
+    /* Host or account.  Run by disco for each feature of a row.  Handlers are INLINE.  Stop: it is not said. */        \
+    X(disco_feature, struct mk_ev_feature)                                                                             \
+    /* Account.  Run by the plugin that keeps the roster, whoever is online.  Handlers are INLINE.  Stop is ignored. */ \
+    X(roster_pushed, struct mk_ev_push)                                                                                \
+    /* Host.  The configuration was read anew and is in force.  Stop is ignored. */                                    \
+    X(host_reloaded, struct mk_ev_host)
 /* clang-format on */
 
 #define X(name, payload) typedef enum mk_flow mk_on_##name(struct mk_ctx *, payload *);

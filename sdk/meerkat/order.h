@@ -50,7 +50,10 @@ enum mk_order {
     /* http_request: by how often each is asked for; paths differ */
     MK_ORDER_WEBSOCKET = 30,
     MK_ORDER_BOSH = 20,
-    MK_ORDER_HOST_META = 50
+    MK_ORDER_HOST_META = 50,
+
+    /* disco_info, disco_items */
+    MK_ORDER_DELEGATION = 100 /* last: a node that nobody else knows is the component's */
 };
 
 #endif

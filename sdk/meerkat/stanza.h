@@ -183,7 +183,8 @@ MK_EXPORT void mk_route_online(struct mk_ctx *c, const struct mk_stanza *s, cons
 /* ---- asking ----------------------------------------------------------------------------------------------------- */
 
 /*
- * An iq of type get or set from the turn's host to TO, with an id of its own; add the payload.  mk_query_wait() sends it
+ * An iq of type get or set from the turn's host to TO, with an id of its own; add the payload.  mk_from() may make it
+ * one of the account mk_self().  mk_query_wait() sends it
  * and suspends until the answer came, at most until the turn's deadline: ANSWER is a result or an error, lent for the
  * turn.  Else the builder's error, MK_E_TIMEOUT, or MK_E_CANCELLED.  The entity takes no mail meanwhile: ask beside it
  * (MK_ASIDE) where others wait for it.
