@@ -193,12 +193,19 @@ static void note(struct client *c, const struct token *t, struct flow *flow, enu
 }
 
 static void refused(struct client *c, const char *stanza) {
-    char id[128];
+    char id[128], why[100], condition[64] = "";
     struct token t;
+    const char *error = strstr(stanza, "<error");
     if (!xml_attr(stanza, "id", id, sizeof id) || !token_read(id, &t) || t.run != c->w->run)
         return;
     counts(c)[t.kind == 'r' ? COUNT_ROOM_REFUSED : COUNT_REFUSED]++;
-    stats_reason(c->w->stats, "a message was refused");
+    error = error ? strchr(error + 1, '<') : NULL;
+    if (error)
+        xml_name(error, condition, sizeof condition);
+    snprintf(why, sizeof why, "a message was refused: %s", condition);
+    stats_reason(c->w->stats, why);
+    if (t.kind == 'c' && c->group->window && worker_works(c->w)) /* its place is free */
+        chat(c, now_us());
 }
 
 static void delivered(struct client *c, const struct token *t) {

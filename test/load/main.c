@@ -166,6 +166,7 @@ static void run_phases(void) {
     report.idle = usage_of(&scenario);
     step_until(arrival_over, 0);
     at_hold = total;
+    report.arrive_seconds = (double)(now_us() - shared->control.begin) / 1e6;
     report.before = usage_of(&scenario);
     shared->control.phase = PHASE_HOLD;
     uint64_t begin = now_us();

@@ -144,6 +144,8 @@ void report_json(const struct report *r, FILE *f) {
             "  \"hold\": { \"seconds\": %.3f, \"messages_per_second\": %.1f, \"server_cpu_seconds\": %.3f, "
             "\"server_cpu_us_per_message\": %.3f },\n",
             r->hold_seconds, report_rate(r), r->after.cpu - r->before.cpu, report_cpu_us(r));
+    fprintf(f, "  \"arrive\": { \"seconds\": %.3f, \"server_cpu_seconds\": %.3f },\n", r->arrive_seconds,
+            r->before.cpu - r->idle.cpu);
     fprintf(f,
             "  \"server_memory\": { \"rss_idle\": %" PRIu64 ", \"rss_before\": %" PRIu64 ", \"rss_after\": %" PRIu64
             ", \"dirty_idle\": %" PRIu64 ", \"dirty_before\": %" PRIu64 ", \"dirty_after\": %" PRIu64 " },\n",
