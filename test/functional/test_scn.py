@@ -16,8 +16,8 @@ def play(server, *files, tls="direct", register=True):
     """(exit code, output) of the runner."""
     port = server.ports["direct" if tls == "direct" else "starttls"].number
     command = [sys.executable, RUNNER, "--port", str(port), "--domain", DOMAIN, "--tls", tls, "--user", "scn-%s"]
-    done = subprocess.run(command + ["--register"] * register + list(files), capture_output=True, text=True, timeout=100,
-                          env=dict(os.environ, MEERKAT_TEST_TIMEOUT="10"))
+    done = subprocess.run(command + ["--register"] * register + list(files), capture_output=True, text=True,
+                          timeout=100, env=dict(os.environ, MEERKAT_TEST_TIMEOUT="10"))
     return done.returncode, done.stdout + done.stderr
 
 
@@ -66,13 +66,7 @@ def test_features_that_lack_skip(server):
 
 
 def test_captures_and_order(server):
-    code, said = play(server, written(server, TWO + "set x z\ntake a <iq id='{=i}'/>\n"
-                                      "send a <iq to='{domain}' type='get' id='{i}{x}'><ping xmlns='urn:xmpp:ping'/></iq>\n"
+    code, said = play(server, written(server, TWO + "set x z\ntake a <iq id='{=i}'/>\nsend a <iq to='{domain}' "
+                                      "type='get' id='{i}{x}'><ping xmlns='urn:xmpp:ping'/></iq>\n"
                                       "expect a <iq id='1z' type='result'/>\nnothing a\nclose a\n"))
     assert code == 0, said
-
-
-def test_template_scenario(server):
-    path = os.path.join(ROOT, "sdk", "template", "test", "hello.scn")
-    code, said = play(server, path)
-    assert code == 0 and "SKIP" in said, said  # the plugin is not here; test/lint/template.sh has it

@@ -202,8 +202,8 @@ class Scenario:
 
     @staticmethod
     def register(client):
-        client.send(f"<iq type='set' id='reg'><query xmlns='jabber:iq:register'><username>{escape(client.user)}</username>"
-                    f"<password>{escape(client.password)}</password></query></iq>")
+        client.send(f"<iq type='set' id='reg'><query xmlns='jabber:iq:register'><username>{escape(client.user)}"
+                    f"</username><password>{escape(client.password)}</password></query></iq>")
         answer = client.take("iq", id="reg")
         if answer.get("type") == "error" and child(answer, "error/stanzas:conflict") is None:
             xmpp.fail(client, f"could not register: {show(answer)}")

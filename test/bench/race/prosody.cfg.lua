@@ -18,8 +18,9 @@ allow_unencrypted_plain_auth = true
 authentication = "internal_hashed"
 storage = { archive = "sql", default = "internal" }   -- an archive in files is much slower
 sql = { driver = "SQLite3", database = "@DIR@/archive.sqlite" }
-modules_enabled = { "disco", "roster", "saslauth", "tls", "carbons", "smacks", "ping", "version", "time", "register", "mam",
-                    "posix", "offline" }  -- the default ones that a client's session meets, and the archive
+modules_enabled = { "disco", "roster", "saslauth", "tls", "carbons", "smacks", "ping", "version", "time", "register",
+@ARCHIVE@           "mam",
+                    "posix", "offline" }  -- the default ones that a client's session meets; the archive where measured
 default_archive_policy = true
 allow_registration = true                -- accounts are made by the load
 c2s_direct_tls_ssl = { certificate = "@CERT@", key = "@KEY@" }
