@@ -2,11 +2,12 @@
 """meerkat-load: what it says of a server that lies is exactly the lie, and of this server that nothing went wrong."""
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 
-from server import BUILD, DOMAIN, ROOT, Server, libconfig, merged
+from server import BUILD, DOMAIN, ROOT, Server, Skip, libconfig, merged
 
 SERVER = False
 LOAD = os.path.join(BUILD, "test", "load", "meerkat-load")
@@ -206,6 +207,35 @@ def test_mix_direct_tls():
     run_real("direct", "PLAIN")
 
 
+def other_server(name):
+    """The same tool with a server of others, with what Meerkat has and rooms."""
+    sys.path.append(os.path.join(ROOT, "test", "bench", "race"))
+    from race import Contestant
+    if not shutil.which(name) and not os.path.exists(f"/usr/sbin/{name}"):
+        raise Skip(f"{name} is not installed")
+    groups = [MIX[1], MIX[2], {"name": "rooms", "count": 10, "room": {"size": 5, "think": 0.3}}]
+    server = Contestant(name.removesuffix("ctl"), BUILD)
+    server.start("ARCHIVE", "ROOMS")
+    try:
+        tree = scenario(server.tls, "race", groups, server={"tls": "direct"}, hold=2.0,
+                        accounts={"mechanism": "SCRAM-SHA-1", "register": True})
+        code, report, said = load(server.folder, tree, pid=server.process.pid)
+    finally:
+        server.stop()
+    counts = report["counts"]
+    assert code == 0 and report["clean"], said
+    assert counts["rooms"] == 2 and counts["room_delivered"] == counts["room_expected"] == 5 * counts["room_sent"], said
+    assert counts["acked"] == counts["sent"] + counts["room_sent"] > 50 and counts["resumed"] > 5, said
+
+
+def test_prosody():
+    other_server("prosody")
+
+
+def test_ejabberd():
+    other_server("ejabberdctl")
+
+
 def test_accounts_of_a_file_and_lost_ones():
     with Server(sqlite=True) as server:
         names = ["ann", "bob", "cyd", "dan"]
@@ -222,8 +252,8 @@ def test_accounts_of_a_file_and_lost_ones():
 
 def test_registers():
     with Server({"plugins": {"register": {"open": True, "min_password": 6, "registration_timeout": "0ms"}}}, sqlite=True) as server:
-        tree = scenario(server.ports["direct"].number, DOMAIN, [{"count": 5}], server={"tls": "direct"}, hold=0.2,
-                        accounts={"mechanism": "SCRAM-SHA-1", "register": True})
+        tree = scenario(server.ports["direct"].number, DOMAIN, [{"count": 5}], server={"tls": "direct"},
+                        accounts={"mechanism": "SCRAM-SHA-1", "register": True}, hold=0.2)
         code, report, said = load(server.folder, tree)
         assert code == 0 and report["counts"]["logins"] == 5, said
         assert "user4" in server.ctl("users", "list", DOMAIN), said

@@ -27,3 +27,4 @@ c2s_direct_tls_ssl = { certificate = "@CERT@", key = "@KEY@" }
 VirtualHost "race"
 VirtualHost "anon.race"
     authentication = "anonymous"
+@ROOMS@Component "conference.race" "muc"

@@ -7,6 +7,7 @@ import json
 import os
 import platform
 import random
+import re
 import shutil
 import signal
 import socket
@@ -41,9 +42,10 @@ class Contestant:
         return self.name + " " + output("dpkg-query", "-W", "-f", "${Version}", self.name)
 
     def fill(self, template, to):
-        """Lines with @ARCHIVE@ are there only for what measures the archive."""
+        """Lines that begin with @ARCHIVE@ or @ROOMS@ are there only for what measures these."""
         with open(os.path.join(HERE, template)) as f:
-            text = "".join(line.replace("@ARCHIVE@", "") for line in f if self.archive or "@ARCHIVE@" not in line)
+            lines = [re.match(r"(?:@(ARCHIVE|ROOMS)@)?(.*)", line, re.S).groups() for line in f]
+        text = "".join(line for part, line in lines if not part or part in self.parts)
         values = {"CORES": os.cpu_count(), "BUILD": self.build, "DIR": self.folder, "PORT": self.port, "TLS": self.tls,
                   "CERT": f"{self.folder}/race.crt", "KEY": f"{self.folder}/race.key", "PEM": f"{self.folder}/race.pem"}
         for key, value in values.items():
@@ -73,9 +75,9 @@ class Contestant:
         return ["erl", "-noinput", "+K", "true", "+P", "250000", "-mnesia", "dir", f'"{self.folder}/spool"', "-s",
                 "ejabberd"], env
 
-    def start(self, archive=False):
-        """Returns the seconds until it answers a stream."""
-        self.archive = archive
+    def start(self, *parts):
+        """With PARTS of its configuration.  Returns the seconds until it answers a stream."""
+        self.parts = parts
         self.folder = tempfile.mkdtemp(prefix=f"race-{self.name}-", dir=os.environ.get("BENCH_DIR", "/var/tmp"))
         self.port = random.randrange(20000, 31000)
         self.tls = self.port + 1
@@ -216,7 +218,7 @@ class Race:
                  lambda s: self.idle(s, "idle session, TLS", "direct"), self.logins, self.archive, self.churn)
         for step in steps:
             for server in contestants:
-                self.note("start", server, server.start(step == self.archive) * 1e3, "ms")
+                self.note("start", server, server.start(*["ARCHIVE"] * (step == self.archive)) * 1e3, "ms")
                 try:
                     step(server)
                 finally:
@@ -291,7 +293,7 @@ def main():
     race = Race(options)
     if options.only:
         for server in contestants:
-            server.start(options.only == "archive")
+            server.start(*["ARCHIVE"] * (options.only == "archive"))
             try:
                 getattr(race, options.only)(server)
             finally:
@@ -301,4 +303,5 @@ def main():
     race.write(contestants)
 
 
-main()
+if __name__ == "__main__":
+    main()
