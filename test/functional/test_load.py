@@ -251,7 +251,8 @@ def test_accounts_of_a_file_and_lost_ones():
 
 
 def test_registers():
-    with Server({"plugins": {"register": {"open": True, "min_password": 6, "registration_timeout": "0ms"}}}, sqlite=True) as server:
+    register = {"open": True, "min_password": 6, "registration_timeout": "0ms"}
+    with Server({"plugins": {"register": register}}, sqlite=True) as server:
         tree = scenario(server.ports["direct"].number, DOMAIN, [{"count": 5}], server={"tls": "direct"},
                         accounts={"mechanism": "SCRAM-SHA-1", "register": True}, hold=0.2)
         code, report, said = load(server.folder, tree)
