@@ -180,19 +180,21 @@ static void arrive(struct worker *w, int total) {
     }
 }
 
-static int timeout_of(const struct worker *w, int total) {
+/* In microseconds: a wait of whole milliseconds would be half a one late in the mean. */
+static uint64_t timeout_of(const struct worker *w, int total) {
     enum { MOST_MS = 50 };
     uint64_t now = now_us(), due = now + MOST_MS * 1000;
     if (w->timer_count && w->timers[0].due < due)
         due = w->timers[0].due;
     if (w->next_arrival < total && w->logging_in < w->at_once && arrival_due(w, w->next_arrival) < due)
         due = arrival_due(w, w->next_arrival);
-    return due <= now ? 0 : (int)((due - now + 999) / 1000);
+    return due <= now ? 0 : due - now;
 }
 
-static void poll_once(struct worker *w, int timeout) {
+static void poll_once(struct worker *w, uint64_t timeout) {
     struct epoll_event events[256];
-    int n = epoll_wait(w->epoll_fd, events, 256, timeout);
+    struct timespec wait = { .tv_sec = (time_t)(timeout / 1000000), .tv_nsec = (long)(timeout % 1000000) * 1000 };
+    int n = epoll_pwait2(w->epoll_fd, events, 256, &wait, NULL);
     for (int i = 0; i < n; i++)
         client_event(events[i].data.ptr);
 }
