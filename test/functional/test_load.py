@@ -10,6 +10,7 @@ import sys
 from server import BUILD, DOMAIN, ROOT, Server, Skip, libconfig, merged
 
 SERVER = False
+COST = 4
 LOAD = os.path.join(BUILD, "test", "load", "meerkat-load")
 LIAR = os.path.join(ROOT, "test", "load", "liar.py")
 
@@ -188,6 +189,8 @@ def run_mix(server, tls, mechanism):
     assert counts["delivered"] == counts["sent"] == counts["acked"] > 50, counts
     assert counts["resumed"] > 5 and counts["archive_pages"] > 5 and counts["roster_changes"] > 5, counts
     assert report["server_memory"]["rss_after"] > 1000000 and report["hold"]["server_cpu_seconds"] > 0, report
+    times = [sample["at"] for sample in report["series"]]
+    assert times == sorted(times) and 0 <= times[0] < 1 and times[-1] < 60, times
     html = open(page).read()
     assert html.count("<svg") >= 7 and "<script" not in html and "http" not in html, html[:500]
 

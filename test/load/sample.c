@@ -43,6 +43,11 @@ struct usage usage_of(const struct scenario *s) {
     return u;
 }
 
+/* The first sample may be taken before the first arrival is due. */
+static double seconds_since(uint64_t now, uint64_t then) {
+    return now > then ? (double)(now - then) / 1e6 : 0;
+}
+
 void series_add(struct series *series, const struct scenario *s, const struct stats *now,
                 const struct control *control) {
     uint64_t at = now_us();
@@ -53,10 +58,10 @@ void series_add(struct series *series, const struct scenario *s, const struct st
         series->items = realloc(series->items, (size_t)series->cap * sizeof *series->items);
     }
     struct sample *x = &series->items[series->count++];
-    double took = (double)(at - (series->before_at ? series->before_at : control->begin)) / 1e6;
+    double took = seconds_since(at, series->before_at ? series->before_at : control->begin);
     struct usage used = usage_of(s);
     uint64_t arrived = now->counts[COUNT_DELIVERED] + now->counts[COUNT_ROOM_DELIVERED];
-    *x = (struct sample){ .at = (double)(at - control->begin) / 1e6, .phase = (enum phase)control->phase };
+    *x = (struct sample){ .at = seconds_since(at, control->begin), .phase = (enum phase)control->phase };
     x->online = now->online;
     x->logins = now->counts[COUNT_LOGINS] - before->counts[COUNT_LOGINS];
     x->sent = now->counts[COUNT_SENT] + now->counts[COUNT_ROOM_SENT] - before->counts[COUNT_SENT] -
