@@ -62,6 +62,11 @@ ask("<iq id='b' type='set'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>
 ask("<iq id='h' type='get' to='localhost'><hello xmlns='urn:example:hello'/></iq>", "</iq>")
 assert b"Good day" in said, said
 END
+port=$(sed -n '/port [0-9]/{s/.*port \([0-9]*\).*/\1/p;q}' "$tmp/log")
+player=$(find "$tmp/root" -name meerkat-test -path '*/bin/*')
+"$player" --port "$port" --domain localhost --tls none --mechanism ANONYMOUS sdk/template/test/hello.scn >"$tmp/played" ||
+    { cat "$tmp/played"; exit 1; }
+grep -q '^ok 1 - hello.scn$' "$tmp/played" || { cat "$tmp/played"; exit 1; }
 kill $server
 wait $server
 trap 'rm -rf "$tmp"' EXIT

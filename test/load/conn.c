@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "conn.h"
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+static gnutls_certificate_credentials_t credentials;
+static gnutls_priority_t priority;
+
+static void watch(struct conn *c, int epoll_fd, int op, uint32_t events, void *tag) {
+    struct epoll_event ev = { .events = events, .data.ptr = tag };
+    epoll_ctl(epoll_fd, op, c->fd, &ev);
+    c->wants_write = events & EPOLLOUT;
+}
+
+bool conn_open(struct conn *c, int epoll_fd, const struct sockaddr_in *to, uint32_t from, void *tag) {
+    int on = 1;
+    *c = (struct conn){ .fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), .connecting = true };
+    if (c->fd < 0)
+        return false;
+    setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    if (from) {
+        struct sockaddr_in source = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(from) };
+        setsockopt(c->fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
+        if (bind(c->fd, (struct sockaddr *)&source, sizeof source) != 0)
+            return false;
+    }
+    if (connect(c->fd, (const struct sockaddr *)to, sizeof *to) != 0 && errno != EINPROGRESS)
+        return false;
+    watch(c, epoll_fd, EPOLL_CTL_ADD, EPOLLIN | EPOLLOUT, tag);
+    return true;
+}
+
+void conn_tls(struct conn *c, const char *name) {
+    if (!credentials) {
+        gnutls_certificate_allocate_credentials(&credentials);
+        gnutls_priority_init(&priority, "NORMAL:-CHACHA20-POLY1305", NULL);
+    }
+    gnutls_init(&c->tls, GNUTLS_CLIENT | GNUTLS_NONBLOCK | GNUTLS_NO_SIGNAL);
+    gnutls_priority_set(c->tls, priority);
+    gnutls_credentials_set(c->tls, GNUTLS_CRD_CERTIFICATE, credentials);
+    gnutls_server_name_set(c->tls, GNUTLS_NAME_DNS, name, strlen(name));
+    gnutls_transport_set_int(c->tls, c->fd);
+    c->handshaking = true;
+    conn_restart(c);
+}
+
+void conn_close(struct conn *c, bool abrupt) {
+    if (c->fd >= 0 && abrupt) {
+        struct linger reset = { 1, 0 };
+        setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+    }
+    if (c->tls)
+        gnutls_deinit(c->tls);
+    if (c->fd >= 0)
+        close(c->fd);
+    free(c->in);
+    free(c->out);
+    *c = (struct conn){ .fd = -1 };
+}
+
+void conn_restart(struct conn *c) {
+    c->framer = (struct framer){ 0 };
+}
+
+/* ---- output ----------------------------------------------------------------------------------------------------------- */
+
+void conn_put(struct conn *c, const char *data, size_t len) {
+    if (c->fd < 0)
+        return;
+    if (c->out_len + len > c->out_cap) {
+        c->out_cap = (c->out_len + len) * 3 / 2 + 256;
+        c->out = realloc(c->out, c->out_cap);
+    }
+    memcpy(c->out + c->out_len, data, len);
+    c->out_len += len;
+}
+
+/* Bytes that went, 0 for not now, -1 for never. */
+static ssize_t push(struct conn *c) {
+    size_t left = c->out_len - c->out_at;
+    if (!c->tls) {
+        ssize_t sent = send(c->fd, c->out + c->out_at, left, MSG_NOSIGNAL);
+        return sent >= 0 ? sent : errno == EAGAIN || errno == EINTR ? 0 : -1;
+    }
+    /* A record that met a full socket lies in the session: it is pushed on, not given again. */
+    ssize_t sent =
+        c->record_pending ? gnutls_record_send(c->tls, NULL, 0) : gnutls_record_send(c->tls, c->out + c->out_at, left);
+    c->record_pending = sent == GNUTLS_E_AGAIN || sent == GNUTLS_E_INTERRUPTED;
+    return c->record_pending ? 0 : sent > 0 ? sent : -1;
+}
+
+bool conn_flush(struct conn *c, int epoll_fd, void *tag) {
+    if (c->fd < 0)
+        return false;
+    if (c->connecting || c->handshaking) {
+        if (c->handshaking && c->wants_write)
+            watch(c, epoll_fd, EPOLL_CTL_MOD, EPOLLIN, tag);
+        return true;
+    }
+    while (c->out_at < c->out_len) {
+        ssize_t sent = push(c);
+        if (sent < 0)
+            return false;
+        if (sent == 0) {
+            if (!c->wants_write)
+                watch(c, epoll_fd, EPOLL_CTL_MOD, EPOLLIN | EPOLLOUT, tag);
+            return true;
+        }
+        c->out_at += (size_t)sent;
+    }
+    free(c->out);
+    c->out = NULL;
+    c->out_len = c->out_cap = c->out_at = 0;
+    if (c->wants_write)
+        watch(c, epoll_fd, EPOLL_CTL_MOD, EPOLLIN, tag);
+    return true;
+}
+
+/* ---- input ------------------------------------------------------------------------------------------------------------ */
+
+static enum conn_event shake_hands(struct conn *c, char *why, size_t size) {
+    int rc = gnutls_handshake(c->tls);
+    if (rc == 0) {
+        c->handshaking = false;
+        return CONN_TLS_UP;
+    }
+    if (!gnutls_error_is_fatal(rc))
+        return CONN_NOTHING;
+    snprintf(why, size, "TLS: %s", gnutls_strerror(rc));
+    return CONN_DOWN;
+}
+
+static enum conn_event connected(struct conn *c, char *why, size_t size) {
+    int error = 0;
+    socklen_t len = sizeof error;
+    getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &error, &len);
+    if (error) {
+        snprintf(why, size, "connect: %s", strerror(error));
+        return CONN_DOWN;
+    }
+    c->connecting = false;
+    return CONN_UP;
+}
+
+static void keep(struct conn *c, const char *data, size_t len) {
+    if (c->in_at) {
+        c->in_len -= c->in_at;
+        c->scanned -= c->in_at;
+        memmove(c->in, c->in + c->in_at, c->in_len);
+        c->in_at = 0;
+    }
+    if (c->in_len + len + 1 > c->in_cap) {
+        c->in_cap = c->in_len + len + 1;
+        c->in = realloc(c->in, c->in_cap);
+    }
+    memcpy(c->in + c->in_len, data, len);
+    c->in_len += len;
+}
+
+enum conn_event conn_happened(struct conn *c, size_t *got, char *why, size_t size) {
+    static char data[65536];
+    if (c->connecting)
+        return connected(c, why, size);
+    if (c->handshaking)
+        return shake_hands(c, why, size);
+    *got = 0;
+    for (;;) {
+        ssize_t n = c->tls ? gnutls_record_recv(c->tls, data, sizeof data) : recv(c->fd, data, sizeof data, 0);
+        if (n <= 0) {
+            bool later =
+                c->tls ? n < 0 && !gnutls_error_is_fatal((int)n) : n < 0 && (errno == EAGAIN || errno == EINTR);
+            if (later || *got)
+                return *got ? CONN_DATA : CONN_NOTHING; /* an end comes again with the next event */
+            snprintf(why, size, "connection closed%s%s", n < 0 ? ": " : "",
+                     n == 0   ? ""
+                     : c->tls ? gnutls_strerror((int)n)
+                              : strerror(errno));
+            return CONN_DOWN;
+        }
+        keep(c, data, (size_t)n);
+        *got += (size_t)n;
+        if (!c->tls && (size_t)n < sizeof data)
+            return CONN_DATA;
+    }
+}
+
+char *conn_next(struct conn *c, enum frame *kind, size_t *len, char *held) {
+    *kind = FRAME_MORE;
+    if (c->in)
+        *kind = framer_scan(&c->framer, c->in, c->in_len, &c->scanned);
+    if (*kind == FRAME_MORE)
+        return NULL;
+    *len = c->scanned - c->in_at;
+    *held = c->in[c->scanned];
+    c->in[c->scanned] = '\0';
+    return c->in + c->in_at;
+}
+
+void conn_took(struct conn *c, char held) {
+    if (!c->in)
+        return;
+    c->in[c->scanned] = held;
+    c->in_at = c->scanned;
+    if (c->in_at < c->in_len)
+        return;
+    free(c->in);
+    c->in = NULL;
+    c->in_len = c->in_cap = c->in_at = c->scanned = 0;
+}

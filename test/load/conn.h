@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One TCP connection of a load client, plain or with TLS, driven by epoll. */
+#ifndef CONN_H
+#define CONN_H
+
+#include "framer.h"
+#include "scenario.h"
+#include <gnutls/gnutls.h>
+#include <netinet/in.h>
+#include <stdbool.h>
+
+struct conn {
+    int fd; /* -1: closed */
+    gnutls_session_t tls;
+    bool connecting, handshaking, record_pending, wants_write;
+    struct framer framer;
+    char *in, *out; /* only while there is something in them */
+    size_t in_at, in_len, in_cap, scanned, out_len, out_cap, out_at;
+};
+
+enum conn_event { CONN_NOTHING, CONN_UP, CONN_TLS_UP, CONN_DATA, CONN_DOWN };
+
+/* FROM: an address of this machine, 0 for any.  TAG is what epoll will name.  False with errno. */
+bool conn_open(struct conn *c, int epoll_fd, const struct sockaddr_in *to, uint32_t from, void *tag);
+void conn_tls(struct conn *c, const char *name);
+void conn_close(struct conn *c, bool abrupt); /* ABRUPT: by a reset, as a network that is gone looks */
+void conn_put(struct conn *c, const char *data, size_t len);
+/* Sends what was put.  False: the connection is gone. */
+bool conn_flush(struct conn *c, int epoll_fd, void *tag);
+/* After an event of epoll.  On CONN_DATA more is in IN, with *GOT bytes that came; WHY says why it is down. */
+enum conn_event conn_happened(struct conn *c, size_t *got, char *why, size_t size);
+/* The next stanza or tag that came, ended by NUL in place until conn_took(); NULL: none is whole. */
+char *conn_next(struct conn *c, enum frame *kind, size_t *len, char *held);
+void conn_took(struct conn *c, char held);
+void conn_restart(struct conn *c); /* a new stream begins */
+
+#endif
