@@ -3,7 +3,7 @@
 
     {"do": "send", "to": "...", "body": "..."}    {"event": "message", "from": "...", "body": "..."}
 
-Drivers are slix_client.py and xmppjs/client.mjs; both know the same commands and events.
+Drivers are slix_client.py, xmppjs/client.mjs and strophe/client.mjs; they know the same commands and events.
 """
 import json
 import os
@@ -20,7 +20,7 @@ from server import DOMAIN, certificates
 
 TIMEOUT = 60
 HERE = os.path.dirname(os.path.abspath(__file__))
-XMPPJS = os.path.join(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "meerkat-test", "xmppjs")
+CACHE = os.path.join(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "meerkat-test")
 
 
 class PeerFailure(AssertionError):
@@ -30,7 +30,7 @@ class PeerFailure(AssertionError):
 class Peer:
     """One such client.  ADDRESS is where it connects to, DOMAIN whom it takes that for."""
 
-    def __init__(self, command, user, address, domain=DOMAIN, password="secret", mechanism="", tls=""):
+    def __init__(self, command, user, address, domain=DOMAIN, password="secret", mechanism="", tls="", service=""):
         env = dict(os.environ, NODE_EXTRA_CA_CERTS=os.path.join(certificates(), "ca.crt"))
         self.name, self.lines, self.errors, self.events = f"{user} ({os.path.basename(command[-1])})", [], [], queue.Queue()
         self.seen = []
@@ -40,7 +40,7 @@ class Peer:
             threading.Thread(target=lambda s=source, f=sink: [f(line) for line in s], daemon=True).start()
         self.jid = None
         self.do("connect", user=user, password=password, host=address[0], port=address[1], domain=domain,
-                mechanism=mechanism, tls=tls, ca=env["NODE_EXTRA_CA_CERTS"])
+                mechanism=mechanism, tls=tls, ca=env["NODE_EXTRA_CA_CERTS"], service=service)
         self.jid = self.wait("online")["jid"]
 
     def on_line(self, line):
@@ -98,25 +98,29 @@ def slixmpp(user, address, **more):
 
 
 def xmppjs(user, address, **more):
-    return Peer(["node", install_xmppjs()], user, address, **more)
+    return Peer(["node", os.path.join(installed("xmppjs"), "client.mjs")], user, address, **more)
 
 
-def install_xmppjs():
-    """The packages that package.json pins, in a cache outside of the tree.  Returns the driver's path there."""
-    source = os.path.join(HERE, "xmppjs")
+def strophe(user, service, **more):
+    return Peer(["node", os.path.join(installed("strophe"), "client.mjs")], user, ("", 0), service=service, **more)
+
+
+def installed(name):
+    """The packages that package.json of the folder NAME pins, in a cache outside of the tree.  Returns the folder there."""
+    source, folder = os.path.join(HERE, name), os.path.join(CACHE, name)
     wanted = open(os.path.join(source, "package.json")).read()
-    mark = os.path.join(XMPPJS, "installed.json")
-    os.makedirs(XMPPJS, exist_ok=True)
-    for name in os.listdir(source):
-        shutil.copy(os.path.join(source, name), XMPPJS)
+    mark = os.path.join(folder, "installed.json")
+    os.makedirs(folder, exist_ok=True)
+    for file in os.listdir(source):
+        shutil.copy(os.path.join(source, file), folder)
     if not os.path.exists(mark) or open(mark).read() != wanted:
-        done = subprocess.run(["npm", "install", "--no-audit", "--no-fund", "--no-package-lock"], cwd=XMPPJS,
+        done = subprocess.run(["npm", "install", "--no-audit", "--no-fund", "--no-package-lock"], cwd=folder,
                               capture_output=True, text=True)
         if done.returncode:
             raise PeerFailure(f"npm install failed:\n{done.stdout}{done.stderr}")
         with open(mark, "w") as f:
             f.write(wanted)
-    return os.path.join(XMPPJS, "client.mjs")
+    return folder
 
 
 class Cutter:

@@ -3,14 +3,16 @@
 import { client, xml } from "@xmpp/client";
 import { webcrypto } from "node:crypto";
 import { createInterface } from "node:readline";
+import WebSocket from "ws";
 
+globalThis.WebSocket ??= WebSocket; // node has it from 22 on
 globalThis.crypto ??= webcrypto; // node 18 of Debian 12 has it only here
 
 const tell = (event, more = {}) => console.log(JSON.stringify({ event, ...more }));
 let peer;
 
-function start({ user, password, host, port, domain }) {
-  peer = client({ service: `xmpp://${host}:${port}`, domain, username: user, password });
+function start({ user, password, host, port, domain, service }) {
+  peer = client({ service: service || `xmpp://${host}:${port}`, domain, username: user, password });
   peer.reconnect.delay = 500;
   peer.streamManagement.requestAckDebounce = 50;
   peer.on("online", async (jid) => {
