@@ -50,6 +50,7 @@ missing_packages() {
     done
     command -v node >/dev/null || echo nodejs
     command -v npm >/dev/null || echo npm
+    command -v chromium >/dev/null || echo chromium
     command -v clang-format-14 >/dev/null || command -v clang-format >/dev/null || echo clang-format
 }
 

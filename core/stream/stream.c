@@ -31,6 +31,7 @@ struct streams {
     struct list all;
     struct list unpaid; /* streams with receipts to pay after the flush */
     unsigned count;
+    bool stopping;
 };
 static __thread struct streams streams;
 
@@ -137,6 +138,7 @@ int stream_worker_start(struct worker *w) {
     list_init(&streams.all);
     list_init(&streams.unpaid);
     streams.count = 0;
+    streams.stopping = false;
     w->parsers = parsers_new();
     return 0;
 }
@@ -149,6 +151,10 @@ void stream_worker_stop(struct worker *w) {
     router_trim();
 }
 
+bool stream_stopping(void) {
+    return streams.stopping;
+}
+
 unsigned stream_count(const struct worker *w) {
     (void)w;
     return streams.count;
@@ -157,6 +163,7 @@ unsigned stream_count(const struct worker *w) {
 void stream_shutdown(struct worker *w) {
     struct list *l, *next;
     (void)w;
+    streams.stopping = true;
     for (l = streams.all.next; l != &streams.all; l = next) {
         next = l->next;
         stream_fail(container_of(l, struct mk_stream, link), MK_CLOSED_SHUTDOWN, "system-shutdown", NULL, NULL);

@@ -128,6 +128,7 @@ void stream_after_flush(struct worker *w);
 void stream_shutdown(struct worker *w);
 /* Follows a new snapshot: hosts that are gone lose their streams. */
 void stream_follow_hosts(struct worker *w);
+bool stream_stopping(void); /* stream_shutdown() was called on this worker: no stream begins any more */
 unsigned stream_count(const struct worker *w);
 
 /* A reference for a mail. */

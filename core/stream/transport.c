@@ -181,7 +181,9 @@ struct mk_stream *mk_transport_open(struct mk_ctx *c, const struct mk_transport 
 
 void mk_transport_header(struct mk_ctx *c, struct mk_stream *st, const struct mk_stream_head *head) {
     mk_transport_heard(c, st);
-    if (st->state == STREAM_HEADER)
+    if (stream_stopping())
+        stream_error(st, "system-shutdown", NULL);
+    else if (st->state == STREAM_HEADER)
         stream_head(st, head);
     else
         stream_error(st, "bad-format", "No stream header is due.");
