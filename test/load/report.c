@@ -141,9 +141,11 @@ void report_json(const struct report *r, FILE *f) {
     fprintf(f, "    \"lost\": %" PRIu64 ",\n    \"room_lost\": %" PRIu64 "\n  },\n", report_lost(r->all),
             report_room_lost(r->all));
     fprintf(f,
-            "  \"hold\": { \"seconds\": %.3f, \"messages_per_second\": %.1f, \"server_cpu_seconds\": %.3f, "
+            "  \"hold\": { \"seconds\": %.3f, \"logins\": %" PRIu64
+            ", \"messages_per_second\": %.1f, \"server_cpu_seconds\": %.3f, "
             "\"server_cpu_us_per_message\": %.3f },\n",
-            r->hold_seconds, report_rate(r), r->after.cpu - r->before.cpu, report_cpu_us(r));
+            r->hold_seconds, r->over->counts[COUNT_LOGINS] - r->hold->counts[COUNT_LOGINS], report_rate(r),
+            r->after.cpu - r->before.cpu, report_cpu_us(r));
     fprintf(f, "  \"arrive\": { \"seconds\": %.3f, \"server_cpu_seconds\": %.3f },\n", r->arrive_seconds,
             r->before.cpu - r->idle.cpu);
     fprintf(f,
