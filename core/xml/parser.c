@@ -142,9 +142,11 @@ static bool says_profile(const struct mk_stanza *s) {
     return s->ns_profile != XML_CLIENT && memmem(s->wire, s->wire_len, ns, strlen(ns));
 }
 
-/* It can't leave on another stream as it is. */
+/* It can't leave on another stream as it is. A nonza is for this stream, but its content may be handed on. */
 static bool is_foreign(const struct mk_stanza *s, const struct root_facts *facts) {
-    return s && s->kind != MK_NONZA && (s->root->scope == ELEM_BOUND || facts->has_prefix || says_profile(s));
+    if (!s)
+        return false;
+    return says_profile(s) || (s->kind != MK_NONZA && (s->root->scope == ELEM_BOUND || facts->has_prefix));
 }
 
 static struct mk_stanza *parse_plain(struct parsers *p, enum xml_profile profile, const char *data, size_t len,
