@@ -30,24 +30,45 @@ static const struct mk_jid *address_of(struct mk_ctx *c, const char *component) 
     return NULL;
 }
 
+static void tell(struct mk_ctx *c, const char *component) {
+    const struct delegation *me = mk_inst(c);
+    const struct mk_jid *to = address_of(c, component);
+    if (!to)
+        return;
+    struct mk_out *o = mk_new(c, MK_MESSAGE, MK_TYPE_NORMAL, to);
+    mk_id(o, mk_random_id(c));
+    mk_open(o, "delegation", NS);
+    for (uint32_t i = 0; i < me->namespaces.count; i++)
+        if (strcmp(me->entries[i].component, component) == 0)
+            put_entry(o, &me->entries[i]);
+    if (mk_send(o) != MK_OK)
+        mk_log(c, MK_ERROR, "component %s was not told what is delegated to it", component);
+}
+
+/* The first entry of a component; the count of entries if it has none. */
+static uint32_t first_of(const struct delegation *me, const char *component) {
+    uint32_t i = 0;
+    while (i < me->namespaces.count && strcmp(me->entries[i].component, component) != 0)
+        i++;
+    return i;
+}
+
 static enum mk_flow on_joined(struct mk_ctx *c, struct mk_ev_component *ev) {
     const struct delegation *me = mk_inst(c);
-    struct mk_out *o = NULL;
-    for (uint32_t i = 0; i < me->namespaces.count; i++) {
-        if (strcmp(me->entries[i].component, ev->domain) != 0)
-            continue;
-        if (!o) {
-            o = mk_new(c, MK_MESSAGE, MK_TYPE_NORMAL, address_of(c, ev->domain));
-            mk_id(o, mk_random_id(c));
-            mk_open(o, "delegation", NS);
-        }
-        put_entry(o, &me->entries[i]);
-    }
-    if (!o)
+    if (first_of(me, ev->domain) == me->namespaces.count)
         return MK_NEXT;
     atomic_fetch_add(me->joined, 1);
-    if (mk_send(o) != MK_OK)
-        mk_log(c, MK_ERROR, "component %s was not told what is delegated to it", ev->domain);
+    tell(c, ev->domain);
+    return MK_NEXT;
+}
+
+/* Components may be connected when a reload adds the host, or the plugin; those that are not miss nothing. */
+static enum mk_flow on_started(struct mk_ctx *c, struct mk_ev_host *ev) {
+    const struct delegation *me = mk_inst(c);
+    (void)ev;
+    for (uint32_t i = 0; i < me->namespaces.count; i++)
+        if (first_of(me, me->entries[i].component) == i)
+            tell(c, me->entries[i].component);
     return MK_NEXT;
 }
 
@@ -211,6 +232,7 @@ static const struct mk_opt_decl options[] = {
 };
 static const struct mk_hook_decl hooks[] = {
     MK_ON(component_joined, 50, MK_INLINE, on_joined),
+    MK_ON(host_started, 50, MK_INLINE, on_started),
     MK_ON(iq_request, 50, MK_INLINE, on_request),
     MK_ON(disco_info, MK_ORDER_DELEGATION, MK_INLINE, on_info),
     MK_ON(disco_items, MK_ORDER_DELEGATION, MK_INLINE, on_items),

@@ -75,6 +75,30 @@ def test_told():
         gate.expect("comp:iq", id="p", type="result")
 
 
+def test_enabled_later():
+    with serving() as s:
+        gate, alice = s.component().join(), s.client("alice")
+        alice.refused("get", ASK, "service-unavailable")
+        s.configure({"plugins": {"delegation": {"namespaces": [f"{GATE} {PUBSUB}"]}}})
+        s.reload()
+        for host in (DOMAIN, OTHER):
+            assert told(gate, host) == {PUBSUB: []}
+        id = alice.ask("get", ASK)
+        answer(gate, *forwarded(gate))
+        alice.take("iq", id=id, type="result")
+
+
+def test_stop():
+    """The server ends while a component has questions."""
+    with delegating(PUBSUB) as s:
+        gate, alice = joined(s), s.client("alice")
+        alice.ask("get", ASK)
+        alice.ask("get", f"<query xmlns='{NS['info']}'/>", DOMAIN)
+        forwarded(gate)
+        gate.take("comp:iq", type="get", has="info:query")
+        s.stop()
+
+
 def test_requests():
     """Without `to`, to the own account, to another's, and to the host."""
     with delegating(PUBSUB) as s:

@@ -193,6 +193,21 @@ def test_requests():
         alice.take("iq", type="set", has="roster:query")
 
 
+def test_no_answer():
+    """Of a client that is silent, also while the server ends."""
+    with granting(f"iq=get:{NS['version']}") as s:
+        gate, alice, bob = joined(s), s.client("alice"), s.client("bob")
+        ask(gate, "get", privileged(VERSION, to="@"), alice.bare, id="j")
+        refused(gate, "iq", "jid-malformed", id="j")
+        ask(gate, "get", privileged(VERSION, to=bob.jid), alice.bare)
+        bob.take("iq", type="get")
+        got = gate.take("comp:iq", timeout=40, type="error", id="g")
+        assert child(got, "comp:error/stanzas:remote-server-timeout") is not None
+        ask(gate, "get", privileged(VERSION, to=bob.jid), alice.bare)
+        bob.take("iq", type="get")
+        s.stop()
+
+
 def test_requests_refused():
     with granting(f"iq=get:{NS['version']}", f"iq=set:{NS['time']}") as s:
         gate, alice, bob = joined(s), s.client("alice"), s.client("bob")
