@@ -2,13 +2,16 @@
 #include "route/receipt.h"
 #include "run/worker.h"
 #include "util/mem.h"
+#include "util/table.h"
 #include <stdlib.h>
 
 struct session_receipt {
     struct mk_receipt base;
     struct list link; /* in session->owed; unlinked once the session is gone */
     struct mk_session *session;
+    uint64_t hash; /* of the stanza */
     uint32_t number;
+    bool is_paid;
     struct worker *home;
     struct post post;
 };
@@ -18,16 +21,28 @@ enum { SPARE_MAX = 256 };
 static __thread struct list spare;
 static __thread unsigned spare_count;
 
+static struct session_receipt *receipt_at(struct list *link) {
+    return container_of(link, struct session_receipt, link);
+}
+
+/* Those that are paid go in order: until then, the client might send the stanza again. */
+static void drop_paid(struct mk_session *s) {
+    while (!list_empty(&s->owed) && s->owed.next != s->again && receipt_at(s->owed.next)->is_paid)
+        receipt_unref(&receipt_at(list_pop(&s->owed))->base);
+}
+
 static void settle(struct session_receipt *r) {
     struct mk_session *s = r->session;
-    if (s) {
-        list_remove(&r->link);
-        if (s->asked && list_empty(&s->owed)) {
-            s->asked = false;
-            session_settled(s);
-        }
+    r->is_paid = true;
+    if (!s) {
+        receipt_unref(&r->base);
+        return;
     }
-    receipt_unref(&r->base);
+    drop_paid(s);
+    if (s->asked && mk_session_handled(s) == s->received) {
+        s->asked = false;
+        session_settled(s);
+    }
 }
 
 static void settle_post(struct post *p) {
@@ -65,11 +80,13 @@ struct mk_receipt *receipt_new(struct mk_session *s, struct mk_stanza *stanza) {
     struct list *link = spare.next ? list_pop(&spare) : NULL;
     if (link) {
         spare_count--;
-        r = container_of(link, struct session_receipt, link);
+        r = receipt_at(link);
     } else {
         r = xmalloc(sizeof *r);
     }
-    *r = (struct session_receipt){ .session = s, .number = ++s->received, .home = this_worker };
+    *r = (struct session_receipt){
+        .session = s, .hash = hash_bytes(stanza->wire, stanza->wire_len), .number = ++s->received, .home = this_worker
+    };
     atomic_init(&r->base.holds, 1);
     atomic_init(&r->base.refs, 2);
     r->base.paid = paid;
@@ -79,10 +96,39 @@ struct mk_receipt *receipt_new(struct mk_session *s, struct mk_stanza *stanza) {
     return &r->base;
 }
 
+/* FROM and those before END are of no interest any more. */
+static void forget(struct list *from, const struct list *end) {
+    while (from != end) {
+        struct session_receipt *r = receipt_at(from);
+        from = from->next;
+        list_remove(&r->link);
+        r->session = NULL;
+        if (r->is_paid)
+            receipt_unref(&r->base);
+    }
+}
+
 void receipts_forget(struct mk_session *s) {
-    struct list *link;
-    while ((link = list_pop(&s->owed)) != NULL)
-        container_of(link, struct session_receipt, link)->session = NULL;
+    s->again = NULL;
+    forget(s->owed.next, &s->owed);
+}
+
+bool receipt_again(struct mk_session *s, const struct mk_stanza *stanza) {
+    if (!s->again)
+        return false;
+    uint64_t hash = hash_bytes(stanza->wire, stanza->wire_len);
+    struct list *first = s->again, *at = first;
+    while (at != &s->owed && receipt_at(at)->hash != hash)
+        at = at->next;
+    bool found = at != &s->owed;
+    s->again = NULL;
+    if (found) {
+        receipt_at(at)->number = ++s->received;
+        s->again = at->next == &s->owed ? NULL : at->next;
+    }
+    forget(first, at);
+    drop_paid(s);
+    return found;
 }
 
 void mk_session_count_start(struct mk_session *s) {
@@ -92,10 +138,17 @@ void mk_session_count_start(struct mk_session *s) {
 }
 
 uint32_t mk_session_handled(struct mk_session *s) {
-    if (list_empty(&s->owed))
+    if (list_empty(&s->owed) || s->owed.next == s->again)
         return s->received;
     s->asked = true;
-    return container_of(s->owed.next, struct session_receipt, link)->number - 1;
+    return receipt_at(s->owed.next)->number - 1;
+}
+
+uint32_t mk_session_recount(struct mk_session *s) {
+    s->received = mk_session_handled(s);
+    s->again = list_empty(&s->owed) ? NULL : s->owed.next;
+    s->asked = false;
+    return s->received;
 }
 
 uint32_t mk_session_received(const struct mk_session *s) {
@@ -107,6 +160,6 @@ void receipts_trim(void) {
     if (!spare.next)
         return;
     while ((link = list_pop(&spare)) != NULL)
-        free(container_of(link, struct session_receipt, link));
+        free(receipt_at(link));
     spare_count = 0;
 }

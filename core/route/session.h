@@ -33,9 +33,10 @@ struct mk_session {
     const char *mechanism;    /* of SASL, by which its last stream came; static */
     char *address;            /* of the last stream, once that ends; NULL while it is STREAM's */
     uint64_t number;
-    int64_t since;     /* when it was bound, us */
-    struct list owed;  /* receipts not paid yet, oldest first; see receipt.h */
-    uint32_t received; /* stanzas, since counting began */
+    int64_t since;      /* when it was bound, us */
+    struct list owed;   /* receipts, from the first that is not paid; see receipt.h */
+    struct list *again; /* the first of OWED whose stanza a resumed client has not sent again; NULL: none */
+    uint32_t received;  /* stanzas, since counting began */
     int8_t priority;
     uint8_t reason; /* mk_close_reason, once ending */
     bool available, counting, asked, ended, closing, reads_archive;

@@ -257,6 +257,8 @@ MK_SUSPENDS static void session_stanza(struct mk_ctx *c, struct mk_stream *st, s
         return;
     }
     stanza_stamp(s, session->jid, NULL);
+    if (receipt_again(session, s))
+        return;
     c->handling = s;
     count(c->worker, s);
     struct mk_receipt *receipt = session->counting ? receipt_new(session, s) : NULL;

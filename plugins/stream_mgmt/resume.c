@@ -94,7 +94,7 @@ static void resume(struct mk_ctx *c, struct mk_stream *st, struct mk_session *se
     attach(c, m, session);
     struct mk_out *o = element_begin(c, answer, "resumed");
     mk_put(o, "previd", m->id);
-    mk_put_int(o, "h", mk_session_handled(session));
+    mk_put_int(o, "h", mk_session_recount(session));
     element_end(c, st, answer, o);
     catch_up(c, session, m);
     mk_count(c, M_RESUMED, 1);

@@ -83,6 +83,12 @@ MK_EXPORT void mk_session_close(struct mk_ctx *c, struct mk_session *session, co
 MK_EXPORT void mk_session_count_start(struct mk_session *s);
 MK_EXPORT uint32_t mk_session_handled(struct mk_session *s);
 MK_EXPORT uint32_t mk_session_received(const struct mk_session *s); /* all of them, handled or not */
+/*
+ * The session is resumed: goes on from mk_session_handled(), which it returns for the client to be told (XEP-0198, 5).
+ * The client sends the others again; each that is as it was then, and in order, is counted and dropped, for it is on
+ * its way already.
+ */
+MK_EXPORT uint32_t mk_session_recount(struct mk_session *s);
 
 /*
  * Makes a session again that ended when the server stopped: detached, with RESOURCE, its stanzas counted from RECEIVED.

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Stream management (XEP-0198): acknowledgements, loss, resumption."""
 from element import NS, child, children, differences, show
-from server import DOMAIN, Server
+from server import DOMAIN, Server, wait_until
 from test_carbons import ENABLE, carbon
 from test_roster import befriend, interested
 from test_sasl import fresh
@@ -226,6 +226,67 @@ def test_resumed_says_what_was_handled(server):
     again = back(server, bob)
     assert again.sm.acked == 7
     assert again.handled() == 7
+
+
+def unsafe(s, *bodies):
+    """Alice, whose session was lost while bob had not acknowledged what she had sent him, and bob."""
+    alice, bob = managed(s, "alice"), managed(s)
+    for body in bodies:
+        alice.message(bob.jid, body)
+    messages(bob, *bodies)
+    assert alice.handled() == 0
+    alice.drop()
+    return alice, bob
+
+
+def slow_to_store():
+    return Server({"plugins": {"stream_mgmt": {"spool_after": "1h"}}})
+
+
+def test_resent_comes_once(server):
+    """What was on its way when the connection broke is counted when it is sent again, not delivered."""
+    with slow_to_store() as s:
+        alice, bob = unsafe(s, "m0", "m1", "m2")
+        again = back(s, alice)
+        assert again.sm.acked == 0
+        for i in range(4):
+            again.message(bob.jid, f"m{i}")
+        messages(bob, "m3")
+        assert again.handled() == 0
+        bob.ack(2)
+        wait_until(lambda: again.handled() == 2)
+        bob.ack(4)
+        wait_until(lambda: again.handled() == 4)
+
+
+def test_resent_after_all_was_safe(server):
+    """Also if the recipient has acknowledged it before; and once more over a second loss."""
+    with slow_to_store() as s:
+        alice, bob = unsafe(s, "m0", "m1")
+        again = back(s, alice)
+        bob.ack()
+        again.message(bob.jid, "m0")
+        wait_until(lambda: again.handled() == 1)
+        again.drop()
+        third = back(s, again)
+        assert third.sm.acked == 1
+        third.message(bob.jid, "m1")
+        third.message(bob.jid, "m2")
+        messages(bob, "m2")
+        bob.ack()
+        wait_until(lambda: third.handled() == 3)
+
+
+def test_resent_in_part(server):
+    """A client may leave some out, and what it says that is not the same is new."""
+    with slow_to_store() as s:
+        alice, bob = unsafe(s, "m0", "m1", "m2", "m3")
+        again = back(s, alice)
+        for body in ("m1", "new", "m3"):
+            again.message(bob.jid, body)
+        messages(bob, "new", "m3")
+        bob.ack()
+        wait_until(lambda: again.handled() == 3)
 
 
 def test_nobody_notices(server):
