@@ -117,6 +117,7 @@ static void settle(struct link_receipt *r) {
                 send_resumed(in->owner);
             if (in->ack_due)
                 send_ack(in->owner);
+            link_settled(in->owner);
         }
     }
     receipt_unref(&r->base);
@@ -168,7 +169,8 @@ void ack_ask(struct link *l) {
     l->asked = true;
     l->asked_ms = worker_now_ms(this_worker);
     link_say(l, "<r xmlns='" NS_SM "'/>");
-    link_timer(l, s2s_config()->login_ms);
+    if (!l->finishing)
+        link_timer(l, s2s_config()->login_ms);
 }
 
 static void began(struct link *l, uint32_t received) {
@@ -187,6 +189,8 @@ static uint32_t number_of(const char *text) {
 
 static void acknowledged(struct link *l, const char *text) {
     uint32_t h = number_of(text), count = h - l->acked;
+    if (l->goodbye) /* what it is about went to another stream */
+        return;
     if (!l->tracked || !text || count > l->sent_count) {
         fail_count(l);
         return;

@@ -41,6 +41,16 @@ void s2s_follow_hosts(struct worker *w) {
     pairs_follow_hosts();
 }
 
+/* In peace, which takes seconds if the peer is slow; who says it twice will not wait. */
+static void end_link(struct link *l) {
+    if (l->finishing || (!l->grants && l->state != LINK_READY)) {
+        link_fail(l, NULL, "the operator closed it");
+        return;
+    }
+    link_log(l, 6, "is being closed: the operator wants it");
+    link_finish(l);
+}
+
 unsigned s2s_end(struct worker *w, const char *remote) {
     struct link *l, *next;
     unsigned count = 0;
@@ -49,7 +59,7 @@ unsigned s2s_end(struct worker *w, const char *remote) {
         next = link_next(l);
         if (l->state == LINK_ENDED || (remote && (!l->remote || strcmp(l->remote, remote) != 0)))
             continue;
-        link_fail(l, NULL, "the operator closed it");
+        end_link(l);
         count++;
     }
     return count + pairs_end(remote);
@@ -59,7 +69,7 @@ unsigned s2s_end(struct worker *w, const char *remote) {
 
 static const char *state_of(const struct link *l) {
     static const char *const states[] = { "opening", "negotiating", "ready", "closing" };
-    if (l->goodbye)
+    if (l->finishing)
         return states[LINK_ENDED];
     return l->grants ? states[LINK_READY] : states[l->state];
 }

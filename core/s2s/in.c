@@ -217,6 +217,8 @@ static bool is_known(const struct link *l, const char *remote) {
 
 static void route_stanza(struct link *l, struct mk_stanza *s, const struct host *host) {
     struct mk_ctx c;
+    if (l->finishing && l->inbox) /* it would be acknowledged no more, and come again */
+        return;
     METRIC(this_worker, s2s_stanzas_in, 1);
     stanza_stamp(s, NULL, NULL);
     turn_begin(&c, NULL, host, host->jid);

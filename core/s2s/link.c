@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { GOODBYE_MS = 30000, IDLE_FACTOR = 4 /* a peer closes what it opened; we wait longer */ };
+enum { FINISH_MS = 5000, GOODBYE_MS = 30000, IDLE_FACTOR = 4 /* a peer closes what it opened; we wait longer */ };
 
 /* What a worker has. */
 static __thread struct list links;
@@ -68,10 +68,14 @@ static bool is_unanswered(const struct link *l) {
     return l->asked && worker_now_ms(this_worker) - l->asked_ms >= (uint64_t)s2s_config()->login_ms;
 }
 
+static void part(struct link *l);
+
 static void on_timer(struct timer *t) {
     struct link *l = container_of(t, struct link, timer);
     if (l->goodbye)
-        link_fail(l, NULL, NULL);
+        link_fail(l, NULL, "the other server did not close it");
+    else if (l->finishing)
+        part(l);
     else if (l->state != LINK_READY && !l->grants)
         link_fail(l, "connection-timeout", "You took too long to authenticate.");
     else if (is_unanswered(l))
@@ -206,7 +210,7 @@ void link_grant(struct link *l, const char *local, const char *remote, const cha
     l->grants = g;
     METRIC(this_worker, s2s_logins, 1);
     link_log(l, 6, "may send for %s, by %s", remote, by);
-    if (!l->goodbye)
+    if (!l->finishing)
         link_timer(l, s2s_config()->idle_ms);
 }
 
@@ -359,16 +363,38 @@ void link_error_came(struct link *l, const struct mk_stanza *s) {
     link_fail(l, NULL, cond ? mk_elem_name(cond) : "it sent a stream error");
 }
 
-void link_finish(struct link *l) {
-    if (l->goodbye || l->state == LINK_ENDED)
-        return;
+static bool is_settled(const struct link *l) {
+    return list_empty(&l->sent) && (!l->inbox || list_empty(&l->inbox->owed));
+}
+
+/* What is still not acknowledged goes out again, on the next stream. */
+static void part(struct link *l) {
     struct pair *p = l->pair;
+    if (!is_settled(l))
+        link_log(l, 6, "is closed before all was acknowledged");
     say_goodbye(l, NULL, NULL);
     l->goodbye = true;
     l->pair = NULL;
     if (p)
         pair_lost(p, l, NULL, NULL);
+    link_sent(l); /* its pair did not want it back */
     link_timer(l, GOODBYE_MS);
+}
+
+void link_finish(struct link *l) {
+    if (l->finishing || l->state == LINK_ENDED)
+        return;
+    l->finishing = true;
+    if (is_settled(l))
+        part(l);
+    else
+        link_timer(l, FINISH_MS);
+}
+
+/* Not at once: this is called while its lists are walked. */
+void link_settled(struct link *l) {
+    if (l->finishing && !l->goodbye && l->state != LINK_ENDED && is_settled(l))
+        link_timer(l, 0);
 }
 
 /* ---- to the worker of its domain ------------------------------------------------------------------------------------- */

@@ -80,7 +80,9 @@ struct link {
     uint8_t state;
     uint8_t failures;  /* refused authentications */
     uint8_t verifying; /* dialback keys that are being asked about */
-    bool outgoing, opened, moved, moving, goodbye;
+    bool outgoing, opened, moved, moving;
+    bool finishing; /* it ends once what came and what went is acknowledged: nothing more is sent on it */
+    bool goodbye;   /* our end tag is written, that of the peer awaited */
     /* Of ours: what the peer's features offer and we can use; what was tried. */
     bool external, starttls, can_bidi;
     bool can_sm;
@@ -161,8 +163,10 @@ void link_send_header(struct link *l);
 /* Ends it: with a stream error, or in peace if COND is NULL.  Its pair hears of it. */
 void link_fail(struct link *l, const char *cond, const char *text);
 void link_error_came(struct link *l, const struct mk_stanza *s);
-/* Says goodbye and goes on to read until the peer did too. */
+/* Ends it so that nothing is lost or comes twice: when all is acknowledged it says goodbye, and goes on to read until the
+ * peer did too.  What is for the peer meanwhile waits for another stream. */
 void link_finish(struct link *l);
+void link_settled(struct link *l); /* perhaps it can say goodbye now */
 void link_parcel(struct link *l, struct parcel *p); /* writes and takes it */
 bool link_is_full(const struct link *l);
 void link_drop(struct link *l, uint32_t count); /* the oldest of what was sent has arrived */

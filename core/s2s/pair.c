@@ -238,9 +238,13 @@ static void write_out(struct pair *p, struct parcel *parcel) {
         link_parcel(p->link, parcel);
 }
 
+static bool has_room(const struct link *l) {
+    return !l->finishing && !link_is_full(l);
+}
+
 static void take(struct pair *p, struct parcel *parcel) {
     const struct s2s_config *config = s2s_config();
-    if (p->link && p->ready && !p->queue_count && !link_is_full(p->link)) {
+    if (p->link && p->ready && !p->queue_count && has_room(p->link)) {
         write_out(p, parcel);
         return;
     }
@@ -269,7 +273,7 @@ void pair_ready(struct pair *p) {
     p->failures = 0;
     wheel_stop(&p->rest);
     drop_dial(p);
-    while (l && p->link == l && !link_is_full(l) && (parcel = pop(p)) != NULL)
+    while (l && p->link == l && has_room(l) && (parcel = pop(p)) != NULL)
         write_out(p, parcel);
 }
 
@@ -356,7 +360,7 @@ void pair_adopt(struct pair *p, struct link *l) {
 }
 
 void pair_offer(const char *local, const char *remote, struct link *l) {
-    if (domain_home(remote) != this_worker || l->goodbye)
+    if (domain_home(remote) != this_worker || l->finishing)
         return;
     struct pair *p = pair_get(local, remote);
     if (!p || p->link)
@@ -490,6 +494,8 @@ unsigned pairs_end(const char *remote) {
     struct pair **all;
     unsigned count = list_pairs(remote, &all), waiting = 0;
     for (unsigned i = 0; i < count; i++) {
+        if (all[i]->link && all[i]->link->finishing) /* it ends in peace, and what waits goes to the next one */
+            continue;
         waiting += all[i]->dial != NULL;
         give_up(all[i], "remote-server-timeout", "The operator closed the stream.");
     }

@@ -72,7 +72,8 @@ struct s2s_row {
 };
 /* The streams and queues of this worker, in ARENA. */
 struct s2s_row *s2s_rows(struct worker *w, struct arena *arena);
-/* Ends this worker's streams with REMOTE, all if NULL; returns how many. */
+/* Ends this worker's streams with REMOTE, all if NULL, and what is being sought; returns how many.  Streams that are
+ * authenticated end when all is acknowledged, or at the second call. */
 unsigned s2s_end(struct worker *w, const char *remote);
 
 #endif

@@ -102,6 +102,7 @@ void link_drop(struct link *l, uint32_t count) {
         l->sent_count--;
         parcel_free(container_of(list_pop(&l->sent), struct parcel, link));
     }
+    link_settled(l);
 }
 
 void link_sent(struct link *l) {

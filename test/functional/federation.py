@@ -91,10 +91,11 @@ class Federated(Server):
 
 
 class Wire:
-    """A listener whose connections go on to PORT.  What comes back can be held; all can be cut."""
+    """A listener whose connections go on to PORT.  What comes back can be held, and let go; all can be cut."""
 
     def __init__(self, port):
-        self.to, self.pairs, self.held = port, [], False
+        self.to, self.pairs, self.held, self.kept = port, [], False, []
+        self.lock = threading.Lock()
         self.socket = socket.create_server(("127.0.0.1", 0))
         self.port = self.socket.getsockname()[1]
         threading.Thread(target=self.accept, daemon=True).start()
@@ -113,11 +114,22 @@ class Wire:
     def copy(self, one, other, back):
         try:
             while data := one.recv(65536):
-                if not (back and self.held):
-                    other.sendall(data)
+                with self.lock:
+                    if back and self.held:
+                        self.kept.append((other, data))
+                    else:
+                        other.sendall(data)
             other.shutdown(socket.SHUT_WR)
         except OSError:
             pass
+
+    def release(self):
+        """What was held goes on."""
+        with self.lock:
+            self.held = False
+            for sock, data in self.kept:
+                sock.sendall(data)
+            self.kept.clear()
 
     def cut(self):
         """All connections are reset; what was held is lost."""
@@ -129,7 +141,9 @@ class Wire:
                     pass
                 sock.close()
         self.pairs.clear()
-        self.held = False
+        with self.lock:
+            self.held = False
+            self.kept.clear()
 
     def close(self):
         self.socket.close()

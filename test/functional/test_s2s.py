@@ -386,6 +386,23 @@ def test_close_by_the_operator():
         assert near.ctl("s2s", "list", "domain=a@b", check=False)[0] != 0
 
 
+def test_close_awaits_acknowledgements():
+    """What came and was not acknowledged yet does not come again on another stream."""
+    near, far = both()
+    with near, far:
+        alice, bob = near.client("alice"), far.client("bob", FAR)
+        talk(alice, bob)
+        alice.enable(auto=False)
+        bob.message(alice.jid, "once", id="m3")
+        alice.take("message", id="m3")  # what she does not acknowledge, her server does not either
+        assert near.control("s2s.close", domain=FAR)[0]["closed"] == 2
+        alice.take("sm:r")
+        alice.ack()
+        alice.sm.auto = True
+        wait_until(lambda: not near.links())
+        talk(alice, bob)
+
+
 def lossy(bidi):
     """Both, with a wire between them that NEAR's streams take."""
     near, far = both(bidi=bidi)
@@ -393,6 +410,24 @@ def lossy(bidi):
     far.zone.forget(FAR)
     far.zone.server(FAR, wire.port)
     return near, far, wire
+
+
+def test_close_while_acknowledgements_are_under_way():
+    """What is sent meanwhile goes behind, on the next stream; nothing comes twice or back as an error."""
+    near, far, wire = lossy(False)
+    with near, far:
+        alice, bob = near.client("alice"), far.client("bob", FAR)
+        talk(alice, bob)
+        wire.held = True
+        alice.message(bob.jid, "before")
+        bob.expect("message", body="before")
+        assert near.control("s2s.close", domain=FAR)[0]["closed"] == 2
+        alice.message(bob.jid, "behind")
+        wait_until(lambda: [row["queued"] for row in near.links() if row["direction"] == "out"] == [1])
+        wire.release()
+        bob.expect("message", body="behind")
+        talk(alice, bob)
+        wire.close()
 
 
 def test_resumption():

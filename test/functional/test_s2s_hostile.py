@@ -10,6 +10,7 @@ from element import NS, child, show
 from federation import Federated
 from outsider import DB, Link, Outsider
 from server import DOMAIN, OTHER, wait_until
+from xmpp import END, EOF
 
 
 SERVER = False
@@ -352,6 +353,48 @@ def test_acknowledges_what_it_got():
         link.send(f"<a xmlns='{NS['sm']}' h='1'/>")
         link.expect("sm:a", h="2")  # before it ends
         link.expect_error("undefined-condition")
+
+
+def test_stanzas_behind_our_end():
+    """Who has not seen yet that we end its stream goes on to send.  If nothing is acknowledged it would be lost."""
+    with Scene() as s:
+        link = s.proven()
+        assert s.server.control("s2s.close", domain=EVIL)[0]["closed"] >= 1
+        link.message(s.alice.jid, body="crossed it")
+        s.alice.expect("message", from_=f"eve@{EVIL}", body="crossed it")
+        link.send("</stream:stream>")
+        link.expect_closed()
+
+
+def test_stanzas_behind_our_end_that_come_again():
+    """With acknowledgements the other knows that they did not arrive, and they count on its next stream."""
+    with Scene() as s:
+        link = s.link(cert=s.evil.cert).begin()
+        external(link, EVIL)
+        link.expect("sasl:success")
+        link.open()
+        link.send(f"<enable xmlns='{NS['sm']}'/>")
+        link.expect("sm:enabled")
+        link.message(s.alice.jid, body="one")
+        s.alice.expect("message", body="one")
+        s.server.control("s2s.close", domain=EVIL)
+        link.expect("sm:a", h="1")
+        link.message(s.alice.jid, body="two")
+        link.send("</stream:stream>")
+        link.expect_closed()
+        again = s.proven()
+        again.message(s.alice.jid, body="three")
+        s.alice.expect("message", body="three")
+
+
+def test_second_close_does_not_wait():
+    with Scene() as s:
+        link = s.proven()
+        s.server.control("s2s.close", domain=EVIL)
+        assert link.next() is END  # and it waits for ours
+        assert [row["state"] for row in s.server.links()] == ["closing"], s.server.links()
+        s.server.control("s2s.close", domain=EVIL)
+        assert link.next() is EOF
 
 
 # ---- streams that are none
