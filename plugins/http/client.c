@@ -55,7 +55,12 @@ void client_accepted(struct mk_ctx *c, struct mk_conn *conn) {
     mk_conn_set(c, conn, &client_handlers, cl);
 }
 
-/* ---- the parser's callbacks: non-zero stops it ----------------------------------------------------------------------- */
+/*
+ * ---- the parser's callbacks: non-zero stops it ----
+ *
+ * Fields behind a body in chunks are read and forgotten: nobody asked for them, and as headers they would come too late
+ * to be checked (RFC 9110, 6.5.1).
+ */
 
 static struct client *of(http_parser *p) {
     return p->data;
@@ -73,6 +78,8 @@ static int on_url(http_parser *p, const char *at, size_t len) {
 
 static int on_name(http_parser *p, const char *at, size_t len) {
     struct client *cl = of(p);
+    if (cl->in_body)
+        return 0;
     if (cl->in_value || !cl->field_count) {
         if (cl->field_count == FIELDS_MAX)
             return refuse(cl, 431);
@@ -88,6 +95,8 @@ static int on_name(http_parser *p, const char *at, size_t len) {
 
 static int on_value(http_parser *p, const char *at, size_t len) {
     struct client *cl = of(p);
+    if (cl->in_body)
+        return 0;
     if (!cl->in_value) {
         bytes_add(&cl->head, "", 1);
         cl->fields[cl->field_count - 1].value = (uint32_t)cl->head.len;

@@ -110,6 +110,9 @@ def test_bodies(server):
     assert h.get("/nothing", method="POST", body=b"x" * 10000).status == 404
     h.send(f"POST /nothing HTTP/1.1\r\nHost: {DOMAIN}\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n")
     assert h.answer().status == 404
+    chunks = f"POST /nothing HTTP/1.1\r\nHost: {DOMAIN}\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n"
+    h.send(f"{chunks}Host: other.example\r\nX: {'x' * 5000}\r\n" + "".join(f"X{i}: 1\r\n" for i in range(200)) + "\r\n")
+    assert h.answer().status == 404, "what stands behind a body is no header"
     h.send(f"POST /nothing HTTP/1.1\r\nHost: {DOMAIN}\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n")
     assert h.answer().status == 100
     h.send("hello")
