@@ -128,8 +128,9 @@ static bool take_message(struct mk_ctx *c, struct wire *w, const char *text, siz
 
 /* ---- input ----------------------------------------------------------------------------------------------------------- */
 
+/* Also for nothing: a message may begin with a frame that is empty. */
 static char *room(struct wire *w, size_t more) {
-    if (w->len + more > w->cap) {
+    if (!w->message || w->len + more > w->cap) {
         size_t cap = 2 * w->len + more + 64;
         char *grown = mk_malloc(cap);
         if (w->len)

@@ -182,6 +182,10 @@ def test_legal_frames(server):
     assert ws.read() == (PONG, b"in between")
     ws.close()
     ws = WebSocket()
+    ws.send(frame(b"", fin=False) + frame(b"", op=0, fin=False) + frame(OPEN, op=0))
+    assert ws.read()[1].startswith(b"<open ") and b"<stream:features" in ws.read()[1]
+    ws.close()
+    ws = WebSocket()
     for byte in frame(OPEN) + frame("bytes", op=PING):
         ws.send(bytes([byte]))
     assert ws.read()[1].startswith(b"<open ") and b"<stream:features" in ws.read()[1]
