@@ -14,7 +14,11 @@ struct mk_conn {
     const struct mk_conn_handlers *handlers;
     const struct instance *inst; /* whose they are */
     void *user;
+    bool paused; /* by the plugin */
+    bool full;   /* the peer does not take what it asked for, and may ask for no more until it has */
 };
+
+enum { QUEUE_MAX = 256 * 1024 };
 
 static __thread struct list all;
 
@@ -34,6 +38,11 @@ static void forget(struct conn *c) {
 static size_t on_input(struct conn *c, const char *data, size_t len) {
     struct mk_conn *conn = above(c);
     struct mk_ctx turn;
+    if ((c->flags & CONN_BLOCKED) && c->out_len > QUEUE_MAX) {
+        conn->full = true;
+        conn_pause(c);
+        return 0;
+    }
     begin(&turn, conn);
     size_t took = conn->handlers->input(&turn, conn, data, len);
     turn_end(&turn);
@@ -59,6 +68,9 @@ static void on_closed(struct conn *c, int error) {
 static void on_drained(struct conn *c) {
     struct mk_conn *conn = above(c);
     struct mk_ctx turn;
+    if (conn->full && !conn->paused)
+        conn_resume(c);
+    conn->full = false;
     if (!conn->handlers->drained)
         return;
     begin(&turn, conn);
@@ -150,11 +162,14 @@ size_t mk_conn_queued(const struct mk_conn *conn) {
 }
 
 void mk_conn_pause(struct mk_conn *conn) {
+    conn->paused = true;
     conn_pause(&conn->conn);
 }
 
 void mk_conn_resume(struct mk_conn *conn) {
-    conn_resume(&conn->conn);
+    conn->paused = false;
+    if (!conn->full)
+        conn_resume(&conn->conn);
 }
 
 void mk_conn_close(struct mk_conn *conn) {

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Clients over HTTP that mean ill, by the thousand: each is got rid of, memory stays bounded, others notice nothing."""
 import resource
+import select
 
 import web
 from element import text
@@ -59,6 +60,31 @@ def test_connections_that_say_nothing(server):
         h.close()
     for c in (a, b):
         c.end()
+
+
+def stuff(conn, piece):
+    """Sends PIECE again and again until nobody takes more; returns how many were sent, whole."""
+    sent, most = 0, 64 << 20
+    conn.sock.setblocking(False)
+    block = piece * (65536 // len(piece) + 1)
+    while select.select([], [conn.sock], [], 2)[1]:
+        sent += conn.sock.send(block[sent % len(piece):])
+        assert sent < most, "what asks is read although its answers are not taken"
+    conn.sock.settimeout(web.TIMEOUT)
+    return sent // len(piece)
+
+
+def test_answers_that_nobody_takes(server):
+    """Requests in a row, or pings, of a client that does not read: it is not listened to until it does."""
+    a, b = others(server)
+    h, ws = Http(), WebSocket()
+    asked = stuff(h, f"GET / HTTP/1.1\r\nHost: {DOMAIN}\r\n\r\n".encode())
+    pings = stuff(ws, frame(b"x" * 125, op=web.PING))
+    chat(a, b, "meanwhile")
+    assert asked > 1000 and all(h.answer().status == 404 for _ in range(asked))
+    assert pings > 1000 and all(ws.read() == (web.PONG, b"x" * 125) for _ in range(pings))
+    for c in (h, ws, a, b):
+        (c.end if hasattr(c, "end") else c.close)()
 
 
 def test_floods(server):
