@@ -99,6 +99,8 @@ static const struct mk_opt_decl options[] = {
                     "policy-violation."),
     MK_OPT_DURATION(struct bosh, max_pause, "120s", 0, 3600000, MK_OPT_LIVE,
                     "How long a client may announce to be away. 0: it may not."),
+    MK_OPT_INT(struct bosh, max_sessions, "100000", 0, INT32_MAX, MK_OPT_LIVE,
+               "Most sessions, logged in or not; who begins another is refused. 0 is no limit."),
 };
 
 static const struct mk_need_decl needs[] = { MK_NEED(struct bosh, http, mk_http, 1, 0, MK_NEED_HARD, NULL) };

@@ -15,7 +15,7 @@ enum { HOLD_MAX = 5, REQUESTS_MAX = HOLD_MAX + 1, KEY_LEN = 40 };
 
 struct bosh {
     const char *path;
-    int64_t max_wait, max_hold, inactivity, polling, max_pause;
+    int64_t max_wait, max_hold, inactivity, polling, max_pause, max_sessions;
     const struct mk_http *http;
 };
 
@@ -86,10 +86,11 @@ struct place {
 enum { PLACES = 1024 };
 struct places {
     struct place *by_sid[PLACES];
-    unsigned here;
+    unsigned here; /* sessions on this worker */
 };
 struct place *place_find(struct places *p, const char *sid);
 struct place *place_add(struct places *p, const char *sid, struct session *s);
+void place_leave(struct places *p, struct place *place); /* its session travels */
 void place_remove(struct places *p, const char *sid);
 void places_free(struct places *p);
 char *place_new_sid(struct mk_ctx *c);                                /* OWNED */

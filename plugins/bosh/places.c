@@ -27,9 +27,16 @@ struct place *place_add(struct places *p, const char *sid, struct session *s) {
         *at = mk_malloc(sizeof **at + strlen(sid) + 1);
         strcpy((*at)->sid, sid);
     }
+    p->here += !(*at)->session;
     (*at)->session = s;
     (*at)->travels = false;
     return *at;
+}
+
+void place_leave(struct places *p, struct place *place) {
+    place->session = NULL;
+    place->travels = true;
+    p->here--;
 }
 
 void place_remove(struct places *p, const char *sid) {
@@ -37,6 +44,7 @@ void place_remove(struct places *p, const char *sid) {
     if (!gone)
         return;
     *at = gone->next;
+    p->here -= gone->session != NULL;
     mk_free(gone);
 }
 

@@ -303,13 +303,11 @@ static void t_hold(struct mk_ctx *c, void *t, bool hold) {
 
 static void t_leave(struct mk_ctx *c, void *t) {
     struct session *s = t;
-    struct place *place = place_find(mk_worker(c), s->sid);
     mk_count(c, M_SESSIONS, -1);
     mk_alarm_free(s->alarm);
     s->alarm = NULL;
     s->posted = false;
-    place->session = NULL;
-    place->travels = true;
+    place_leave(mk_worker(c), place_find(mk_worker(c), s->sid));
 }
 
 struct arrival {
@@ -395,6 +393,14 @@ static void read_wishes(struct mk_ctx *c, struct session *s, const struct pendin
         strcpy(s->key, key);
 }
 
+/* No connection is left open for a session, so the limits of listeners do not count them.  Each worker has its share. */
+static bool is_full(struct mk_ctx *c) {
+    const struct bosh *me = mk_inst(c);
+    const struct places *p = mk_worker(c);
+    unsigned workers = mk_worker_count(c);
+    return me->max_sessions && p->here >= ((uint64_t)me->max_sessions + workers - 1) / workers;
+}
+
 void session_create(struct mk_ctx *c, struct pending *p) {
     const struct bosh *me = mk_inst(c);
     const struct mk_elem *body = pending_body(p);
@@ -402,6 +408,10 @@ void session_create(struct mk_ctx *c, struct pending *p) {
     bool bad_key = key && strlen(key) != KEY_LEN;
     if (!mk_attr(body, "to") || bad_key) {
         pending_refuse(c, me, p, bad_key ? "bad-request" : "improper-addressing");
+        return;
+    }
+    if (is_full(c)) {
+        pending_refuse(c, me, p, "remote-connection-failed");
         return;
     }
     struct session *s = mk_malloc(sizeof *s);

@@ -86,6 +86,21 @@ def test_creation_refused(server):
     assert Bosh().post(body(rid="x", to=DOMAIN)).answer().status == 400
 
 
+def test_too_many_sessions(server):
+    """Each worker has its share of them; one that ends makes room."""
+    server.configure({"plugins": {"bosh": {"max_sessions": 6}}})
+    server.reload()
+    begun = [(b := Bosh(), b.begin()) for _ in range(40)]
+    kept = [b for b, found in begun if found.get("type") is None]
+    assert 3 <= len(kept) <= 7, len(kept)
+    assert {found.get("condition") for _, found in begun if found.get("type")} == {"remote-connection-failed"}
+    for b in kept:
+        assert b.done(b.next(type="terminate")).get("type") == "terminate"
+    assert any(Bosh().begin().get("type") is None for _ in range(20)), "there is room again"
+    server.configure({"plugins": {"bosh": {"max_sessions": 0}}})
+    server.reload()
+
+
 def test_http(server):
     h = Http()
     assert h.get("/http-bind").status == 200 and b"BOSH" in h.get("/http-bind").body
