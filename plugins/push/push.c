@@ -31,11 +31,14 @@ static bool is_options(struct mk_ctx *c, const struct mk_elem *form) {
     return false;
 }
 
+/* It is stored, and sent with each notification: secrets are short. */
 static int keep_form(struct mk_ctx *c, const struct mk_elem *form, struct mk_value *out) {
     const struct mk_stanza *s;
     struct mk_out *o = mk_new(c, MK_MESSAGE, MK_TYPE_NORMAL, NULL);
     mk_put_elem(o, form);
     int rc = mk_seal(o, &s);
+    if (rc == MK_OK && mk_stanza_xml(c, s).len > FORM_MAX)
+        return MK_E_LIMIT;
     if (rc == MK_OK)
         *out = mk_v_view(mk_stanza_xml(c, s));
     return rc;

@@ -21,7 +21,7 @@ enum { M_PUBLISHED, M_FAILED, M_GONE };
 enum { SLOT_ACCOUNT };
 enum { TIMER_PUBLISH };
 enum { COL_OWNER, COL_SERVICE, COL_NODE, COL_RESOURCE, COL_OPTIONS, COL_ENABLED, COL_FAILURES, COL_COUNT };
-enum { WHO_MAX = 8, NODE_MAX = 1023 };
+enum { WHO_MAX = 8, NODE_MAX = 1023, FORM_MAX = 4096 };
 
 /* What is to be told: made by the first event, gone when all is told. */
 struct news {

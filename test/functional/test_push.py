@@ -111,6 +111,7 @@ def test_asked_again_and_ended(server):
     bob.result("set", enable(service.jid, "a", form("new")))
     bob.result("set", enable(service.jid, "b"))
     bob.refused("set", enable(service.jid, "c"), "policy-violation")
+    bob.refused("set", enable(service.jid, "a", form("x" * 5000)), "policy-violation")
     assert devices(server, bob.bare) == [(service.jid, "a"), (service.jid, "b")]
     bob.result("set", f"<disable xmlns='{PUSH}' jid='{service.jid}' node='b'/>")
     bob.end()
