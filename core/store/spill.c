@@ -338,6 +338,12 @@ static const struct mk_coll *find_coll(const struct spill *s, struct mk_view nam
     return NULL;
 }
 
+/* Reads wait no more for what is before the rows of MARK. */
+static void pass_rows(struct queue *q, const struct change *mark) {
+    if (!mark->old)
+        q->done_seq = mark->seq - 1;
+}
+
 /* What can't be read any more is said, and passed over: the rest must not wait for it for ever. */
 static void lose_segment(struct queue *q, struct segment *s, struct change *mark, const char *why) {
     log_error("storage: %u rows in the journal %s are lost: %s", s->rows, s->path, why);
@@ -348,13 +354,14 @@ static void lose_segment(struct queue *q, struct segment *s, struct change *mark
     s->rows = 0;
     s->head = s->written;
     q->spill.dirty = true;
+    pass_rows(q, mark);
     if (!mark->rows)
         change_free(list_take(&q->queued));
 }
 
 static void fly_record(struct queue *q, struct change *mark, struct change *ch) {
     ch->replayed = true;
-    ch->seq = mark->seq++;
+    ch->seq = mark->old ? q->done_seq : mark->seq++; /* rows of before have no number that a read may wait for */
     mark->rows--;
     if (!mark->old) {
         ch->of_partition = queue_pending(q, ch->x.coll, &ch->partition);
@@ -398,7 +405,10 @@ static void finish_read(struct queue *q, struct spill_job *job) {
 static void fetch(struct queue *q) {
     struct segment *from = current(&q->spill);
     if (!from) { /* what it had was lost */
-        change_free(list_take(&q->queued));
+        struct change *mark = list_take(&q->queued);
+        mark->seq += mark->rows;
+        pass_rows(q, mark);
+        change_free(mark);
         return;
     }
     struct spill_job *job = job_new(q, SPILL_READ);
