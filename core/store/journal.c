@@ -14,7 +14,9 @@
 #include <unistd.h>
 
 enum { FORMAT = 1, SLOT_STEP = 512, SLOT_SIZE = 20 };
-static const char magic[8] = "MKJRNL";
+static const char magic[8] = "MKJRNL", blank[8];
+/* Written whole, though most of it is empty: a mark must find its block there when the disk is full. */
+static const char new_header[SEGMENT_HEADER] = { 'M', 'K', 'J', 'R', 'N', 'L', [sizeof magic] = FORMAT };
 static const char suffix[] = ".journal";
 
 static struct {
@@ -67,13 +69,10 @@ static struct segment *segment_alloc(const char *name) {
 }
 
 static int make_file(struct segment *s) {
-    char header[SEGMENT_HEADER] = { 0 };
-    memcpy(header, magic, sizeof magic);
-    journal_put_int(header + sizeof magic, FORMAT, 4);
     s->fd = open(s->path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (s->fd < 0)
         return errno;
-    int rc = write_all(s->fd, header, sizeof header, 0);
+    int rc = write_all(s->fd, new_header, sizeof new_header, 0);
     if (!rc && fsync(s->fd) != 0)
         rc = errno;
     return rc ? rc : journal_sync();
@@ -99,19 +98,27 @@ int segment_append(const struct segment *s, const char *data, size_t len) {
     int rc = write_all(s->fd, data, len, s->written);
     if (!rc && fdatasync(s->fd) != 0)
         rc = errno;
-    if (rc && ftruncate(s->fd, s->written) != 0)
+    int cut = rc ? segment_cut(s) : 0;
+    return cut ? cut : rc;
+}
+
+/* One that failed is done again in the same slot: the other has the last mark that is known to be there. */
+int segment_mark(struct segment *s) {
+    char slot[SLOT_SIZE];
+    uint64_t count = s->slot + 1;
+    journal_put_int(slot, count, 8);
+    journal_put_int(slot + 8, (uint64_t)s->head, 8);
+    journal_put_int(slot + 16, journal_checksum(slot, 16), 4);
+    int rc = write_all(s->fd, slot, sizeof slot, SLOT_STEP * (off_t)(1 + count % 2));
+    if (!rc && fdatasync(s->fd) != 0)
         rc = errno;
+    if (!rc)
+        s->slot = count;
     return rc;
 }
 
-int segment_mark(struct segment *s) {
-    char slot[SLOT_SIZE];
-    s->slot++;
-    journal_put_int(slot, s->slot, 8);
-    journal_put_int(slot + 8, (uint64_t)s->head, 8);
-    journal_put_int(slot + 16, journal_checksum(slot, 16), 4);
-    int rc = write_all(s->fd, slot, sizeof slot, SLOT_STEP * (off_t)(1 + s->slot % 2));
-    return rc || fdatasync(s->fd) == 0 ? rc : errno;
+int segment_cut(const struct segment *s) {
+    return ftruncate(s->fd, s->written) == 0 ? 0 : errno;
 }
 
 ssize_t segment_read(const struct segment *s, off_t at, char *to, size_t cap) {
@@ -124,11 +131,7 @@ ssize_t segment_read(const struct segment *s, off_t at, char *to, size_t cap) {
 
 /* ---- segments of others ----------------------------------------------------------------------------------------- */
 
-static bool read_header(struct segment *s) {
-    char header[SEGMENT_HEADER];
-    if (segment_read(s, 0, header, sizeof header) != SEGMENT_HEADER || memcmp(header, magic, sizeof magic) != 0 ||
-        journal_get_int(header + sizeof magic, 4) != FORMAT)
-        return false;
+static void read_slots(struct segment *s, const char *header) {
     for (int i = 0; i < 2; i++) {
         const char *slot = header + (i + 1) * SLOT_STEP;
         uint64_t count = journal_get_int(slot, 8), head = journal_get_int(slot + 8, 8);
@@ -137,7 +140,22 @@ static bool read_header(struct segment *s) {
             s->head = (off_t)head;
         }
     }
-    return true;
+}
+
+/*
+ * Of a file of SIZE bytes.  One that ends in its header, and has ours or none yet, was being made when its process died:
+ * the header is durable before there is a record.
+ */
+static bool read_header(struct segment *s, off_t size) {
+    char header[2 * SLOT_STEP + SLOT_SIZE] = { 0 };
+    if (segment_read(s, 0, header, sizeof header) < 0)
+        return false;
+    bool ours = memcmp(header, magic, sizeof magic) == 0 && journal_get_int(header + sizeof magic, 4) == FORMAT;
+    bool unmade = size <= SEGMENT_HEADER && (ours || memcmp(header, blank, sizeof blank) == 0);
+    if (ours && !unmade)
+        read_slots(s, header);
+    s->written = unmade ? SEGMENT_HEADER : size;
+    return ours || unmade;
 }
 
 struct name {
@@ -185,9 +203,7 @@ static struct segment *open_named(const struct name *name) {
     struct segment *s = segment_alloc(name->text);
     s->number = name->number;
     s->fd = open(s->path, O_RDWR | O_CLOEXEC);
-    if (s->fd >= 0 && fstat(s->fd, &st) == 0 && read_header(s))
-        s->written = st.st_size;
-    else
+    if (s->fd < 0 || fstat(s->fd, &st) != 0 || !read_header(s, st.st_size))
         s->written = 0;
     return s;
 }

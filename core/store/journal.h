@@ -57,10 +57,11 @@ enum { SEGMENT_HEADER = 4096, SEGMENT_MAX = 16 << 20 }; /* a new one is begun pa
 int segment_new(const char *backend, struct segment **out);
 /* Behind what is written, and makes it durable; the caller, whose thread may be another, moves WRITTEN on. */
 int segment_append(const struct segment *s, const char *data, size_t len);
-int segment_mark(struct segment *s);   /* makes HEAD durable */
-int segment_remove(struct segment *s); /* frees S in any case */
-void segment_close(struct segment *s); /* the file stays */
-int journal_sync(void);                /* removals are durable */
+int segment_cut(const struct segment *s); /* what is behind WRITTEN goes */
+int segment_mark(struct segment *s);      /* makes HEAD durable */
+int segment_remove(struct segment *s);    /* frees S in any case */
+void segment_close(struct segment *s);    /* the file stays */
+int journal_sync(void);                   /* removals are durable */
 /* Up to CAP bytes at AT.  -1: errno says why. */
 ssize_t segment_read(const struct segment *s, off_t at, char *to, size_t cap);
 

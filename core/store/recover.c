@@ -86,6 +86,13 @@ static size_t read_one(const struct segment *s, off_t at, struct buf *data, stru
     return segment_read(s, at, data->data, len) == (ssize_t)len && record_read(data->data, len, r) ? len : 0;
 }
 
+/* Records are written behind these: what is left of others must not be found behind a shorter one. */
+static bool cut(struct found *f, struct segment *s, off_t at) {
+    s->written = at;
+    int rc = segment_cut(s);
+    return rc == 0 || refuse(f, s, "can't be cut: %s; mend that", strerror(rc));
+}
+
 /* Counts rows, and cuts off what was not written whole. */
 static bool check_records(struct found *f, struct service *service, struct segment *s) {
     struct buf data = { 0 };
@@ -101,6 +108,8 @@ static bool check_records(struct found *f, struct service *service, struct segme
     if (good && at < s->written)
         log_warning("storage: %s ends in %lld bytes that were not written whole", s->path,
                     (long long)(s->written - at));
+    if (good && at < s->written && s->rows)
+        good = cut(f, s, at);
     s->written = at;
     buf_free(&data);
     return good;
@@ -157,10 +166,12 @@ bool store_journal_open(const struct journal_config *config, char *why, size_t s
 
 void store_journal_close(void) {
     const struct service *service;
-    for (unsigned i = 0; (service = store_service(i)) != NULL; i++)
+    for (unsigned i = 0; (service = store_service(i)) != NULL; i++) {
         for (struct segment *s = service->left, *next; s; s = next) {
             next = s->next;
             segment_close(s);
         }
+        free(service->left_colls);
+    }
     journal_close();
 }

@@ -490,6 +490,130 @@ static void what_was_stored_does_not_come_again(void) {
     on_worker(find_last, 100, 1 << 20);
 }
 
+static void read_what_was_put(struct worker *w) {
+    struct call get = { "a", 11, 0 };
+    queue_run(queue_of(w, things));
+    put("a", 11);
+    start(get_fiber, &get);
+    for (let_pool_work(w); fake.op && fake.commit->changes[0]->values[NUMBER].u.i != 11; let_pool_work(w)) {
+        finish_commit(MK_OK);
+        let_pool_work(w);
+        posts_run(&w->inbox); /* all that was held up goes on */
+    }
+    ops_resume(w);
+    CHECK(fake.op != NULL);
+    CHECK_INT(get.rc, RUNNING);
+    CHECK_INT(fake.reads, 0);
+    finish_all(w);
+    CHECK_INT(get.rc, MK_E_NOTFOUND);
+}
+/* However many rows of before were stored, a read waits for the writes of this process. */
+static void reads_after_them_see_what_was_put(void) {
+    clean();
+    on_worker(leave_rows, 0, 1 << 20);
+    on_worker(read_what_was_put, 100, 1 << 20);
+}
+
+/* ---- files -------------------------------------------------------------------------------------------------------- */
+
+static const char *path_of(const char *name) {
+    static char path[128];
+    snprintf(path, sizeof path, "%s/%s", journal_folder, name);
+    return path;
+}
+static void leave_file(const char *name, const char *data, size_t len) {
+    FILE *f = fopen(path_of(name), "w");
+    CHECK(f && fwrite(data, 1, len, f) == len);
+    fclose(f);
+}
+static bool starts(void) {
+    char why[256];
+    struct mk_err err = { 0 };
+    const struct journal_config journal = { journal_folder, 1 << 20, 50, 1000 };
+    things = store_define(&decl, &backend, &err);
+    bool good = store_journal_open(&journal, why, sizeof why);
+    without();
+    return good;
+}
+
+/* kill -9 came before there was a row. */
+static void a_file_that_was_being_made_is_no_hindrance(void) {
+    char header[SEGMENT_HEADER] = "MKJRNL\0\0\1";
+    static const char empty[SEGMENT_HEADER];
+    clean();
+    CHECK(starts());
+    leave_file("fake.1.journal", "", 0);
+    leave_file("fake.2.journal", header, 100);
+    leave_file("fake.3.journal", header, sizeof header);
+    leave_file("fake.4.journal", empty, sizeof empty); /* so does a lost block read */
+    CHECK(starts());
+    CHECK_INT(file_count(), 0);
+    header[8] = 2;
+    leave_file("fake.5.journal", header, sizeof header);
+    CHECK(!starts());
+    leave_file("fake.5.journal", "something else", 14);
+    CHECK(!starts());
+    CHECK_INT(file_count(), 1);
+}
+
+static void what_was_not_written_whole_is_cut_off(void) {
+    char name[64] = "";
+    clean();
+    on_worker(leave_rows, 0, 1 << 20);
+    DIR *dir = opendir(journal_folder);
+    for (struct dirent *e; (e = readdir(dir)) != NULL;)
+        if (strstr(e->d_name, ".journal"))
+            snprintf(name, sizeof name, "%.60s", e->d_name);
+    closedir(dir);
+    FILE *f = fopen(path_of(name), "a");
+    long before = (fseek(f, 0, SEEK_END), ftell(f));
+    CHECK(fwrite("torn", 1, 4, f) == 4);
+    fclose(f);
+    CHECK(starts());
+    f = fopen(path_of(name), "r");
+    CHECK_INT((fseek(f, 0, SEEK_END), ftell(f)), before);
+    fclose(f);
+}
+
+/* The other slot has the last mark that is known to be there. */
+static void a_mark_that_failed_takes_its_slot_again(void) {
+    struct segment *s;
+    clean();
+    with_journal(0, 1 << 20);
+    CHECK_INT(segment_new("fake", &s), 0);
+    CHECK_INT(segment_mark(s), 0);
+    int fd = s->fd;
+    s->fd = -1;
+    CHECK(segment_mark(s) != 0);
+    s->fd = fd;
+    CHECK_INT(s->slot, 1);
+    CHECK_INT(segment_mark(s), 0);
+    CHECK_INT(s->slot, 2);
+    CHECK_INT(segment_remove(s), 0);
+    without();
+}
+
+static void lose_rows(struct worker *w) {
+    struct call get = { "b", 1, 0 };
+    put("a", 1);
+    let_pool_work(w);
+    for (int i = 2; i <= 5; i++)
+        put("b", i);
+    let_pool_work(w);
+    let_pool_work(w);
+    CHECK_INT(file_count(), 1);
+    CHECK_INT(ftruncate(queue_of(w, things)->spill.first->fd, SEGMENT_HEADER), 0);
+    start(get_fiber, &get);
+    finish_all(w);
+    CHECK(strcmp(fake.all, "1") == 0);
+    CHECK_INT(get.rc, MK_E_NOTFOUND);
+    CHECK_INT(file_count(), 0);
+}
+static void nobody_waits_for_rows_that_are_lost(void) {
+    clean();
+    on_worker(lose_rows, 0, 1 << 20);
+}
+
 static void a_folder_is_one_server_s(void) {
     char why[256];
     bool taken;
@@ -507,11 +631,13 @@ int main(void) {
     snprintf(journal_folder, sizeof journal_folder, "%s/journal", folder);
     snprintf(log_path, sizeof log_path, "%s/log", folder);
     log_setup(&(struct log_config){ LOG_TEXT, log_path, 7 });
-    int failed =
-        CHECK_RUN(T(a_record_is_what_was_written), T(any_changed_byte_is_seen), T(an_old_record_fits_a_new_version),
-                  T(the_order_stays), T(more_rows_than_memory_may_hold), T(what_may_be_lost_is_not_kept),
-                  T(a_full_journal_refuses), T(the_next_process_stores_them_first),
-                  T(what_was_stored_does_not_come_again), T(a_folder_is_one_server_s));
+    int failed = CHECK_RUN(T(a_record_is_what_was_written), T(any_changed_byte_is_seen),
+                           T(an_old_record_fits_a_new_version), T(the_order_stays), T(more_rows_than_memory_may_hold),
+                           T(what_may_be_lost_is_not_kept), T(a_full_journal_refuses),
+                           T(the_next_process_stores_them_first), T(what_was_stored_does_not_come_again),
+                           T(reads_after_them_see_what_was_put), T(a_file_that_was_being_made_is_no_hindrance),
+                           T(what_was_not_written_whole_is_cut_off), T(a_mark_that_failed_takes_its_slot_again),
+                           T(nobody_waits_for_rows_that_are_lost), T(a_folder_is_one_server_s));
     clean();
     unlink(log_path);
     rmdir(folder);
