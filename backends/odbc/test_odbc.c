@@ -68,6 +68,11 @@ static void a_bad_row_harms_no_other(void) {
     bad_rows_harm_no_other(is("pgsql") ? put_too_much : put_nothing);
 }
 
+static void a_refused_commit_is_made_again(void) {
+    if (is("pgsql"))
+        refused_commits_are_made_again();
+}
+
 /* Without TLS, which the proxy could not look into.  MariaDB's driver takes no port from beside a data source. */
 static void a_lost_answer_is_found_out(void) {
     char *dsn = options[0];
@@ -140,6 +145,7 @@ int main(int argc, char **argv) {
         { "what_can_not_be_used_is_said", 0, what_can_not_be_used_is_said },
         { "an_operator_can_query_it", 0, an_operator_can_query_it },
         { "a_bad_row_harms_no_other", 0, a_bad_row_harms_no_other },
+        { "a_refused_commit_is_made_again", 0, a_refused_commit_is_made_again },
         { "a_lost_answer_is_found_out", 0, a_lost_answer_is_found_out },
         { "expired_rows_are_swept", 0, expired_rows_are_swept },
         { "without_the_right_to_create", 0, without_the_right_to_create },

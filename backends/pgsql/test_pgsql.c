@@ -137,6 +137,7 @@ int main(int argc, char **argv) {
         { "a_lost_index_is_made_anew", 0, a_lost_index_is_made_anew },
         { "reads_use_indexes", 0, reads_use_indexes },
         { "a_bad_row_harms_no_other", 0, a_bad_row_harms_no_other },
+        { "refused_commits_are_made_again", 0, refused_commits_are_made_again },
         { "a_lost_answer_is_found_out", 0, a_lost_answer_is_found_out },
         { "an_ended_session_comes_back", 0, an_ended_session_comes_back },
         { "expired_rows_are_swept", 0, expired_rows_are_swept },

@@ -363,13 +363,6 @@ static enum outcome run_carefully(struct pool_thread *t, struct job *jobs, int64
 
 /* ---- transactions --------------------------------------------------------------------------------------------- */
 
-static enum outcome commit(struct pool_thread *t) {
-    enum pool_code code = t->pool->driver->text(t->conn, "COMMIT");
-    if (code == POOL_OK)
-        return DONE;
-    return code == POOL_LOST ? UNKNOWN : code == POOL_PASSING ? AGAIN : BROKEN;
-}
-
 /* The reason stays that of the failure. */
 static void roll_back(struct pool_conn *c) {
     struct sql_text why = c->why;
@@ -380,14 +373,47 @@ static void roll_back(struct pool_conn *c) {
     c->why = why;
 }
 
+struct fate {
+    int64_t number;
+    bool any;
+};
+static void take_fate(void *arg, const struct mk_value *values) {
+    *(struct fate *)arg = (struct fate){ values[0].u.i, true };
+}
+
+static enum pool_code ask_fate(struct pool_thread *t, struct fate *fate) {
+    static const uint32_t number[] = { MK_C_INT };
+    struct mk_value values[] = { mk_v_text(t->pool->server), mk_v_int(t->number) };
+    struct sql_arg args[] = { { &values[0], MK_C_TEXT }, { &values[1], MK_C_INT } };
+    struct sql_query q = { .text = "SELECT number FROM meerkat_commits WHERE server=? AND conn=?",
+                           .args = args,
+                           .count = 2 };
+    return t->pool->driver->run(t->conn, &q, NULL, &(struct pool_ask){ number, 1, take_fate, fate });
+}
+
+/* A COMMIT that fails need not mean that nothing happened; once the transaction is over its number says. */
+static enum outcome commit(struct pool_thread *t) {
+    struct fate fate = { 0, false };
+    enum pool_code code = t->pool->driver->text(t->conn, "COMMIT");
+    if (code == POOL_OK)
+        return DONE;
+    roll_back(t->conn);
+    if (t->conn->lost || ask_fate(t, &fate) != POOL_OK) {
+        t->conn->lost = true;
+        return UNKNOWN;
+    }
+    if (fate.any && fate.number >= t->transaction)
+        return DONE;
+    return code == POOL_PASSING ? AGAIN : BROKEN;
+}
+
 static enum outcome run_once(struct pool_thread *t, struct job *jobs, bool careful) {
     int64_t now = pool_now_us();
     t->transaction++;
     enum outcome outcome = careful ? run_carefully(t, jobs, now) : run_all(t, jobs, now);
     if (outcome == DONE)
-        outcome = commit(t);
-    if (outcome != DONE && outcome != UNKNOWN)
-        roll_back(t->conn);
+        return commit(t);
+    roll_back(t->conn);
     return outcome;
 }
 
@@ -423,24 +449,6 @@ static void run_jobs(struct pool_thread *t, struct job *jobs) {
 }
 
 /* ---- what became of it ------------------------------------------------------------------------------------------ */
-
-struct fate {
-    int64_t number;
-    bool any;
-};
-static void take_fate(void *arg, const struct mk_value *values) {
-    *(struct fate *)arg = (struct fate){ values[0].u.i, true };
-}
-
-static enum pool_code ask_fate(struct pool_thread *t, struct fate *fate) {
-    static const uint32_t number[] = { MK_C_INT };
-    struct mk_value values[] = { mk_v_text(t->pool->server), mk_v_int(t->number) };
-    struct sql_arg args[] = { { &values[0], MK_C_TEXT }, { &values[1], MK_C_INT } };
-    struct sql_query q = { .text = "SELECT number FROM meerkat_commits WHERE server=? AND conn=?",
-                           .args = args,
-                           .count = 2 };
-    return t->pool->driver->run(t->conn, &q, NULL, &(struct pool_ask){ number, 1, take_fate, fate });
-}
 
 static enum pool_code make_row(struct pool_thread *t) {
     struct mk_value values[] = { mk_v_text(t->pool->server), mk_v_int(t->number), mk_v_int(0),

@@ -129,6 +129,35 @@ void bad_rows_harm_no_other(void (*too_much)(struct mk_ctx *c, void *arg)) {
     end();
 }
 
+static void add_one(struct mk_ctx *c, void *arg) {
+    int64_t number;
+    struct mk_value key[] = { mk_v_jid(harness_jid(c, "refused@example.org")), mk_v_int(0) };
+    (void)arg;
+    NEED_INT(mk_add(c, things, key, NUMBER, 1, &number), 0);
+    NEED_INT(number, 1);
+}
+static void put_none(struct mk_ctx *c, void *arg) {
+    (void)arg;
+    NEED_INT(put(c, "refused@example.org", 0, "body", mk_v_null()), 0);
+}
+
+void refused_commits_are_made_again(void) {
+    if (!begin())
+        return;
+    harness_run(0, put_none, NULL);
+    ask("CREATE SEQUENCE tries");
+    ask("CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN IF nextval(''tries'')=1 THEN RAISE ''not "
+        "now''; END IF; RETURN NULL; END'");
+    ask("CREATE CONSTRAINT TRIGGER refused AFTER UPDATE ON things DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE "
+        "FUNCTION refuse()");
+    harness_run(0, add_one, NULL);
+    ASK("SELECT last_value FROM tries", "2");
+    ASK("SELECT number FROM things WHERE owner='refused@example.org'", "1");
+    ask("DROP FUNCTION refuse CASCADE");
+    ask("DROP SEQUENCE tries");
+    end();
+}
+
 /* ---- connections lost ----------------------------------------------------------------------------------------------- */
 
 enum { FIBERS_BUSY = 16, ROUNDS = 12 };

@@ -36,6 +36,7 @@ void put_some(struct mk_ctx *c, void *arg); /* ten rows in each */
 
 /* Tests.  TOO_MUCH writes a row that the database can't take, number ARG. */
 void bad_rows_harm_no_other(void (*too_much)(struct mk_ctx *c, void *arg));
+void refused_commits_are_made_again(void); /* PostgreSQL: at COMMIT itself */
 /* PIPELINES: see proxy.h.  THROUGH, which ends with NULL, are options that lead to a proxy before PORT, "=PORT" standing for its port. */
 void lost_answers_are_found_out(int port, bool pipelines, const char *const *through);
 void ended_sessions_come_back(const char *end_them);
