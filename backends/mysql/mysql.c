@@ -59,7 +59,7 @@ static const struct mk_backend_ops ops = {
 static const struct mk_provide_decl provides[] = {
     MK_PROVIDE(mk_backend, 1, 0, &ops, "Stores collections in a MariaDB or MySQL database."),
 };
-static const struct mk_metric_decl metrics[] = { POOL_METRIC_ROWS };
+static const struct mk_metric_decl metrics[] = { SQL_METRIC_ROWS };
 
 static const char *const sslmodes[] = { "auto", "disable", "require", "verify-full", NULL };
 static const struct mk_opt_decl options[] = {
@@ -87,13 +87,10 @@ static const struct mk_opt_decl options[] = {
     MK_OPT_DURATION(struct mysql, query_timeout, "10s", 1000, 3600000, 0,
                     "How long the database may be silent while it owes an answer, after which the connection is "
                     "given up; whole seconds."),
-    MK_OPT_DURATION(struct mysql, wait, "0", 0, INT64_MAX, 0,
-                    "How long to wait at the start for a database that can't be reached; 0 is not at all."),
-    MK_OPT_INT(struct mysql, read_connections, "2", 1, 64, 0, "Connections that read."),
-    MK_OPT_INT(
-        struct mysql, write_connections, "2", 1, 16, 0,
-        "Connections that write. Two keep the database busy, as the commits of a connection share transactions."),
-    MK_OPT_DURATION(struct mysql, sweep_interval, "1m", 100, 86400000, 0, "How often expired rows are deleted."),
+    SQL_OPT_WAIT(struct mysql),
+    SQL_OPT_READ_CONNECTIONS(struct mysql),
+    SQL_OPT_TWO_WRITE(struct mysql),
+    SQL_OPT_SWEEP_INTERVAL(struct mysql),
     MK_OPT_BOOL(
         struct mysql, create, "true", 0,
         "Whether the database and its tables are made and migrated at the start. If false the user needs no right "

@@ -59,7 +59,7 @@ static const struct mk_backend_ops ops = {
 static const struct mk_provide_decl provides[] = {
     MK_PROVIDE(mk_backend, 1, 0, &ops, "Stores collections in a database that has an ODBC driver."),
 };
-static const struct mk_metric_decl metrics[] = { POOL_METRIC_ROWS };
+static const struct mk_metric_decl metrics[] = { SQL_METRIC_ROWS };
 
 static const struct mk_opt_decl options[] = {
     MK_OPT_TEXT(struct odbc, dsn, NULL, 0, "Name of a data source of odbc.ini."),
@@ -74,12 +74,11 @@ static const struct mk_opt_decl options[] = {
                     "How long a connection may take to come up, if the driver knows; whole seconds."),
     MK_OPT_DURATION(struct odbc, query_timeout, "10s", 1000, 3600000, 0,
                     "How long a statement may take, if the driver knows; whole seconds."),
-    MK_OPT_DURATION(struct odbc, wait, "0", 0, INT64_MAX, 0,
-                    "How long to wait at the start for a database that can't be reached; 0 is not at all."),
-    MK_OPT_INT(struct odbc, read_connections, "2", 1, 64, 0, "Connections that read."),
+    SQL_OPT_WAIT(struct odbc),
+    SQL_OPT_READ_CONNECTIONS(struct odbc),
     MK_OPT_INT(struct odbc, write_connections, "1", 1, 16, 0,
                "Connections that write. One serves thousands of commits a second, as they share transactions."),
-    MK_OPT_DURATION(struct odbc, sweep_interval, "1m", 100, 86400000, 0, "How often expired rows are deleted."),
+    SQL_OPT_SWEEP_INTERVAL(struct odbc),
     MK_OPT_BOOL(struct odbc, create, "true", 0,
                 "Whether tables are made and migrated at the start. If false the user needs no right to do so, and all "
                 "must be there."),

@@ -200,15 +200,7 @@ static const struct mk_provide_decl provides[] = {
     MK_PROVIDE(mk_backend, 1, 0, &ops, "Stores collections in a PostgreSQL database."),
 };
 
-static const struct mk_metric_decl metrics[] = {
-    [M_CONNECTIONS] = { "connections", MK_GAUGE, 0, "connections", "Connections to the database." },
-    [M_RECONNECTS] = { "reconnects", MK_COUNTER, 0, "tries", "Tries to connect again that failed." },
-    [M_QUERIES] = { "queries", MK_COUNTER, 0, "queries", "Reads and changes sent to the database." },
-    [M_ERRORS] = { "errors", MK_COUNTER, 0, "errors", "Reads and transactions that failed." },
-    [M_COMMITS] = { "transactions", MK_COUNTER, 0, "transactions", "Transactions committed." },
-    [M_TIME] = { "query_us", MK_COUNTER, 0, "microseconds",
-                 "Time that pipelines took, from sending to the last answer." },
-};
+static const struct mk_metric_decl metrics[] = { SQL_METRIC_ROWS };
 
 static const char *const synchronous_names[] = { "full", "normal", NULL };
 static const struct mk_opt_decl options[] = {
@@ -237,16 +229,13 @@ static const struct mk_opt_decl options[] = {
     MK_OPT_DURATION(struct pgsql, query_timeout, "10s", 100, 3600000, 0,
                     "How long the database may be silent while it owes an answer, after which the connection is "
                     "given up."),
-    MK_OPT_DURATION(struct pgsql, wait, "0", 0, INT64_MAX, 0,
-                    "How long to wait at the start for a database that can't be reached; 0 is not at all."),
-    MK_OPT_INT(struct pgsql, read_connections, "2", 1, 64, 0, "Connections that read."),
-    MK_OPT_INT(
-        struct pgsql, write_connections, "2", 1, 16, 0,
-        "Connections that write. Two keep the database busy, as the commits of a connection share transactions."),
+    SQL_OPT_WAIT(struct pgsql),
+    SQL_OPT_READ_CONNECTIONS(struct pgsql),
+    SQL_OPT_TWO_WRITE(struct pgsql),
     MK_OPT_ENUM(struct pgsql, synchronous, "full", synchronous_names, 0,
                 "full: what was acknowledged survives a crash of the database. normal: such a crash may take the last "
                 "moments, and writes cost less."),
-    MK_OPT_DURATION(struct pgsql, sweep_interval, "1m", 100, 86400000, 0, "How often expired rows are deleted."),
+    SQL_OPT_SWEEP_INTERVAL(struct pgsql),
     MK_OPT_BOOL(struct pgsql, create, "true", 0,
                 "Whether tables are made and migrated at the start. If false the role needs no right to do so, and "
                 "all must be there."),

@@ -11,10 +11,9 @@
 #include <pthread.h>
 #include <sql/dialects.h>
 #include <sql/jobs.h>
+#include <sql/rows.h>
 #include <sql/sql.h>
 #include <stdatomic.h>
-
-enum { M_CONNECTIONS, M_RECONNECTS, M_QUERIES, M_ERRORS, M_COMMITS, M_TIME }; /* rows of the metrics */
 
 struct db;
 struct pgsql { /* the instance: options */
@@ -149,7 +148,6 @@ void thread_lost(struct thread *t); /* closes the connection, says so */
 void thread_good(struct thread *t); /* its connection has just worked */
 /* Waits a while before the next try to connect; false: the server stops. */
 bool thread_pause(struct thread *t);
-void fail_jobs(struct job *jobs, const char *why);
 bool is_ending(struct db *db);
 
 /* Whether writer T's last transaction happened; outside of a pipeline.  0 no, 1 yes, negative: p->why. */

@@ -13,14 +13,6 @@ bool is_ending(struct db *db) {
     return ending;
 }
 
-void fail_jobs(struct job *jobs, const char *why) {
-    for (struct job *job = jobs, *next; job; job = next) {
-        next = job->next; /* the job is gone with its op */
-        mk_op_explain(job->op, "%s", why);
-        mk_op_done_remote(job->op, MK_E_BACKEND);
-    }
-}
-
 /* One line when it goes, however many connections it takes along. */
 static void say_away(struct thread *t) {
     if (!atomic_exchange(&t->db->away, true))
@@ -51,10 +43,7 @@ static bool learn_fate(struct thread *t) {
     struct job *jobs = t->unknown;
     if (happened && jobs) {
         t->unknown = NULL;
-        for (struct job *next; jobs; jobs = next) {
-            next = jobs->next;
-            mk_op_done_remote(jobs->op, MK_OK);
-        }
+        jobs_done(jobs);
     }
     return true;
 }
@@ -83,7 +72,7 @@ void thread_lost(struct thread *t) {
     atomic_store(&t->seen_ms, 0);
     say_away(t);
     if (atomic_fetch_sub(&t->pool->up, 1) == 1)
-        fail_jobs(jobs_take(&t->pool->jobs, 0, 1, &ended), pg_why(&t->pg));
+        jobs_fail(jobs_take(&t->pool->jobs, 0, 1, &ended), pg_why(&t->pg));
 }
 
 /* Each waits between half of the time and all of it, so that servers do not come back all at once. */
@@ -114,7 +103,7 @@ bool thread_pause(struct thread *t) {
     bool ending = db->ending;
     pthread_mutex_unlock(&db->lock);
     if (atomic_load(&t->pool->up) == 0) /* what slipped in as the last one went */
-        fail_jobs(jobs_take(&t->pool->jobs, 0, 1, &ended), pg_why(&t->pg));
+        jobs_fail(jobs_take(&t->pool->jobs, 0, 1, &ended), pg_why(&t->pg));
     mk_count_from(db->inst, M_RECONNECTS, 1);
     return !ending;
 }

@@ -78,7 +78,7 @@ static void run_again(struct thread *t, struct job *jobs) {
     if (!silent && thread_connect(t))
         jobs = run(t, jobs);
     mk_count_from(t->db->inst, M_ERRORS, jobs != NULL);
-    fail_jobs(jobs, pg_why(&t->pg));
+    jobs_fail(jobs, pg_why(&t->pg));
 }
 
 void *read_main(void *arg) {
@@ -86,7 +86,7 @@ void *read_main(void *arg) {
     bool ended = false;
     while (!ended) {
         if (!t->pg.c && !thread_connect(t) && !thread_pause(t)) {
-            fail_jobs(jobs_take(&t->pool->jobs, 0, 1, &ended), "the server stops");
+            jobs_fail(jobs_take(&t->pool->jobs, 0, 1, &ended), "the server stops");
             break;
         }
         if (!t->pg.c)

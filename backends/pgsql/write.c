@@ -97,13 +97,6 @@ static enum pg_code take_change(struct pg *p, struct mk_change *x) {
     return code == PG_OK ? second : code;
 }
 
-static uint32_t group_end(const struct mk_commit *commit, uint32_t i) {
-    uint32_t group = commit->changes[i]->group, end = i + 1;
-    while (group && end < commit->count && commit->changes[end]->group == group)
-        end++;
-    return end;
-}
-
 /* ---- all at once ---------------------------------------------------------------------------------------------- */
 
 static void send_number(struct thread *t) {
@@ -139,17 +132,6 @@ static enum outcome send_all(struct thread *t, const struct job *jobs, bool plai
     return code == PG_OK ? DONE : failed(p, code);
 }
 
-/* Whether a group has both what was applied and what was not. */
-static bool is_torn(const struct mk_commit *commit) {
-    for (uint32_t i = 0, end; i < commit->count; i = end) {
-        end = group_end(commit, i);
-        for (uint32_t k = i; end - i > 1 && k < end; k++)
-            if (commit->changes[k]->rc != MK_OK)
-                return true;
-    }
-    return false;
-}
-
 static enum outcome take_all(struct thread *t, struct job *jobs) {
     struct pg *p = &t->pg;
     bool torn = false;
@@ -159,7 +141,7 @@ static enum outcome take_all(struct thread *t, struct job *jobs) {
             if (code != PG_OK)
                 return failed(p, code);
         }
-        torn |= is_torn(job->commit);
+        torn |= commit_is_torn(job->commit);
     }
     enum pg_code code = pg_skip(p);
     if (code != PG_OK)
@@ -204,7 +186,7 @@ static enum outcome run_carefully(struct thread *t, struct job *jobs, int64_t no
         return BROKEN;
     for (struct job *job = jobs; job; job = job->next)
         for (uint32_t i = 0, end; i < job->commit->count; i = end) {
-            end = group_end(job->commit, i);
+            end = commit_group_end(job->commit, i);
             for (uint32_t k = i; k < end; k++)
                 job->commit->changes[k]->rc = MK_OK;
             enum outcome outcome = run_group(p, job->commit->changes + i, end - i, now);
@@ -274,20 +256,11 @@ static enum outcome run_once(struct thread *t, struct job *jobs, bool careful) {
     return outcome;
 }
 
-static void done(struct thread *t, struct job *jobs) {
-    for (struct job *job = jobs, *next; job; job = next) {
-        next = job->next; /* the job is gone with its op */
-        mk_op_done_remote(job->op, MK_OK);
-    }
-    mk_count_from(t->db->inst, M_COMMITS, 1);
-}
-
 static void run(struct thread *t, struct job *jobs) {
-    int64_t start = now_us(), count = 0;
+    int64_t start = now_us();
     bool careful = false;
     enum outcome outcome = AGAIN;
-    for (const struct job *job = jobs; job; job = job->next)
-        count += job->commit->count;
+    int64_t count = jobs_changes(jobs);
     for (int i = 0; i < TRIES && (outcome == AGAIN || outcome == CAREFUL); i++) {
         outcome = run_once(t, jobs, careful);
         careful |= outcome == CAREFUL;
@@ -295,7 +268,8 @@ static void run(struct thread *t, struct job *jobs) {
     mk_count_from(t->db->inst, M_QUERIES, count);
     mk_count_from(t->db->inst, M_TIME, now_us() - start);
     if (outcome == DONE) {
-        done(t, jobs);
+        jobs_done(jobs);
+        mk_count_from(t->db->inst, M_COMMITS, 1);
         return;
     }
     mk_count_from(t->db->inst, M_ERRORS, 1);
@@ -305,7 +279,7 @@ static void run(struct thread *t, struct job *jobs) {
     if (outcome == UNKNOWN)
         t->unknown = jobs;
     else
-        fail_jobs(jobs, pg_why(&t->pg));
+        jobs_fail(jobs, pg_why(&t->pg));
 }
 
 /* ---- what became of it ------------------------------------------------------------------------------------------ */
@@ -362,9 +336,9 @@ static void give_up(struct thread *t) {
     bool ended;
     if (t->unknown)
         mk_log_from(t->db->inst, MK_ERROR, "the server stops and does not know whether its last writes were stored");
-    fail_jobs(t->unknown, "the server stops");
+    jobs_fail(t->unknown, "the server stops");
     t->unknown = NULL;
-    fail_jobs(jobs_take(&t->pool->jobs, 0, 1, &ended), "the server stops");
+    jobs_fail(jobs_take(&t->pool->jobs, 0, 1, &ended), "the server stops");
 }
 
 /* One writer sweeps for all. */

@@ -75,3 +75,42 @@ struct job *jobs_take(struct job_queue *q, unsigned max, unsigned ms, bool *ende
     pthread_mutex_unlock(&q->lock);
     return job;
 }
+
+void jobs_done(struct job *jobs) {
+    for (struct job *job = jobs, *next; job; job = next) {
+        next = job->next; /* the job is gone with its op */
+        mk_op_done_remote(job->op, MK_OK);
+    }
+}
+
+void jobs_fail(struct job *jobs, const char *why) {
+    for (struct job *job = jobs, *next; job; job = next) {
+        next = job->next;
+        mk_op_explain(job->op, "%s", why);
+        mk_op_done_remote(job->op, MK_E_BACKEND);
+    }
+}
+
+int64_t jobs_changes(const struct job *jobs) {
+    int64_t count = 0;
+    for (const struct job *job = jobs; job; job = job->next)
+        count += job->commit->count;
+    return count;
+}
+
+uint32_t commit_group_end(const struct mk_commit *commit, uint32_t i) {
+    uint32_t group = commit->changes[i]->group, end = i + 1;
+    while (group && end < commit->count && commit->changes[end]->group == group)
+        end++;
+    return end;
+}
+
+bool commit_is_torn(const struct mk_commit *commit) {
+    for (uint32_t i = 0, end; i < commit->count; i = end) {
+        end = commit_group_end(commit, i);
+        for (uint32_t k = i; end - i > 1 && k < end; k++)
+            if (commit->changes[k]->rc != MK_OK)
+                return true;
+    }
+    return false;
+}

@@ -32,5 +32,14 @@ void jobs_end(struct job_queue *q);
 struct job *jobs_take(struct job_queue *q, unsigned max, unsigned ms, bool *ended);
 
 struct job *job_new(struct mk_op *op);
+/* All of them are over: as commits that worked, whose changes have their results, or not, as WHY says. */
+void jobs_done(struct job *jobs);
+void jobs_fail(struct job *jobs, const char *why);
+int64_t jobs_changes(const struct job *jobs);
+
+/* Behind the last change of the group that I begins; a change without a group is one of its own. */
+uint32_t commit_group_end(const struct mk_commit *commit, uint32_t i);
+/* Whether a group has both what was applied and what was not. */
+bool commit_is_torn(const struct mk_commit *commit);
 
 #endif

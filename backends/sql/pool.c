@@ -222,14 +222,6 @@ void pool_commit(struct pool *pool, struct mk_op *op, struct mk_commit *commit) 
 
 /* ---- coming and going ------------------------------------------------------------------------------------------- */
 
-void pool_fail(struct job *jobs, const char *why) {
-    for (struct job *job = jobs, *next; job; job = next) {
-        next = job->next; /* the job is gone with its op */
-        mk_op_explain(job->op, "%s", why);
-        mk_op_done_remote(job->op, MK_E_BACKEND);
-    }
-}
-
 /* One line when it goes, however many connections it takes along. */
 static void say_away(struct pool_thread *t) {
     if (!atomic_exchange(&t->pool->away, true))
@@ -263,10 +255,7 @@ static bool learn_fate(struct pool_thread *t) {
     struct job *jobs = t->unknown;
     if (happened && jobs) {
         t->unknown = NULL;
-        for (struct job *next; jobs; jobs = next) {
-            next = jobs->next;
-            mk_op_done_remote(jobs->op, MK_OK);
-        }
+        jobs_done(jobs);
     }
     return true;
 }
@@ -295,7 +284,7 @@ void pool_lose(struct pool_thread *t) {
     atomic_store(&t->seen_ms, 0);
     say_away(t);
     if (atomic_fetch_sub(&t->side->up, 1) == 1)
-        pool_fail(jobs_take(&t->side->jobs, 0, 1, &ended), pool_why(t->conn));
+        jobs_fail(jobs_take(&t->side->jobs, 0, 1, &ended), pool_why(t->conn));
 }
 
 /* Each waits between half of the time and all of it, so that servers do not come back all at once. */
@@ -326,7 +315,7 @@ bool pool_pause(struct pool_thread *t) {
     bool ending = pool->ending;
     pthread_mutex_unlock(&pool->lock);
     if (atomic_load(&t->side->up) == 0) /* what slipped in as the last one went */
-        pool_fail(jobs_take(&t->side->jobs, 0, 1, &ended), pool_why(t->conn));
+        jobs_fail(jobs_take(&t->side->jobs, 0, 1, &ended), pool_why(t->conn));
     mk_count_from(pool->inst, M_RECONNECTS, 1);
     return !ending;
 }

@@ -19,6 +19,7 @@
 #define SQL_POOL_H
 
 #include "jobs.h"
+#include "rows.h"
 #include "sql.h"
 #include <meerkat/plugin.h>
 #include <stdatomic.h>
@@ -148,16 +149,7 @@ struct pool {
     struct sql_table *tables; /* grows in front */
 };
 
-enum { M_CONNECTIONS, M_RECONNECTS, M_QUERIES, M_ERRORS, M_COMMITS, M_TIME, POOL_METRICS };
-#define POOL_METRIC_ROWS                                                                                               \
-    [M_CONNECTIONS] = { "connections", MK_GAUGE, 0, "connections", "Connections to the database." },                   \
-    [M_RECONNECTS] = { "reconnects", MK_COUNTER, 0, "tries", "Tries to connect again that failed." },                  \
-    [M_QUERIES] = { "queries", MK_COUNTER, 0, "queries", "Reads and changes sent to the database." },                  \
-    [M_ERRORS] = { "errors", MK_COUNTER, 0, "errors", "Reads and transactions that failed." },                         \
-    [M_COMMITS] = { "transactions", MK_COUNTER, 0, "transactions", "Transactions committed." },                        \
-    [M_TIME] = { "query_us", MK_COUNTER, 0, "microseconds", "Time that reads and transactions took." }
-
-/* INST's metrics begin with POOL_METRIC_ROWS.  What it points to must live as long as the pool. */
+/* INST's metrics begin with SQL_METRIC_ROWS.  What it points to must live as long as the pool. */
 struct pool *pool_new(const void *inst, const struct pool_driver *driver, const struct pool_settings *settings);
 int pool_start(struct pool *pool, struct mk_err *err); /* else pool_free() */
 void pool_stop(struct pool *pool);                     /* finishes what is queued, if the database is there; frees */
@@ -172,13 +164,12 @@ void pool_print(const struct pool_product *product, const struct mk_coll *coll, 
 
 void *pool_reader(void *thread);
 void *pool_writer(void *thread);
-bool pool_connect(struct pool_conn *c); /* opens it and sets the session up; false: why */
-bool pool_prepare(struct pool_conn *c); /* the pool's own tables; false: why */
-bool pool_join(struct pool_thread *t);  /* connects it; writers learn the fate of their last transaction */
-void pool_lose(struct pool_thread *t);  /* closes the connection, says so */
-void pool_good(struct pool_thread *t);  /* its connection has just worked */
-bool pool_pause(struct pool_thread *t); /* before the next try to connect; false: the server stops */
-void pool_fail(struct job *jobs, const char *why);
+bool pool_connect(struct pool_conn *c);     /* opens it and sets the session up; false: why */
+bool pool_prepare(struct pool_conn *c);     /* the pool's own tables; false: why */
+bool pool_join(struct pool_thread *t);      /* connects it; writers learn the fate of their last transaction */
+void pool_lose(struct pool_thread *t);      /* closes the connection, says so */
+void pool_good(struct pool_thread *t);      /* its connection has just worked */
+bool pool_pause(struct pool_thread *t);     /* before the next try to connect; false: the server stops */
 int pool_learn_fate(struct pool_thread *t); /* of the last transaction: 0 it did not happen, 1 it did, negative: why */
 void pool_batch_free(struct pool_batch *b);
 int64_t pool_now_ms(void), pool_now_us(void);

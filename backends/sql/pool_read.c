@@ -76,7 +76,7 @@ static void run_again(struct pool_thread *t, struct job *job) {
     if (!silent && pool_join(t) && run(t, job))
         return;
     mk_count_from(t->pool->inst, M_ERRORS, 1);
-    pool_fail(job, pool_why(t->conn));
+    jobs_fail(job, pool_why(t->conn));
 }
 
 void *pool_reader(void *arg) {
@@ -84,7 +84,7 @@ void *pool_reader(void *arg) {
     bool ended = false;
     while (!ended) {
         if (!t->conn->open && !pool_join(t) && !pool_pause(t)) {
-            pool_fail(jobs_take(&t->side->jobs, 0, 1, &ended), "the server stops");
+            jobs_fail(jobs_take(&t->side->jobs, 0, 1, &ended), "the server stops");
             break;
         }
         if (!t->conn->open)

@@ -267,24 +267,6 @@ static enum pool_code change_soon(struct pool_thread *t, struct mk_change *x, in
 
 /* ---- all at once ---------------------------------------------------------------------------------------------- */
 
-static uint32_t group_end(const struct mk_commit *commit, uint32_t i) {
-    uint32_t group = commit->changes[i]->group, end = i + 1;
-    while (group && end < commit->count && commit->changes[end]->group == group)
-        end++;
-    return end;
-}
-
-/* Whether a group has both what was applied and what was not. */
-static bool is_torn(const struct mk_commit *commit) {
-    for (uint32_t i = 0, end; i < commit->count; i = end) {
-        end = group_end(commit, i);
-        for (uint32_t k = i; end - i > 1 && k < end; k++)
-            if (commit->changes[k]->rc != MK_OK)
-                return true;
-    }
-    return false;
-}
-
 /* Without the row nobody could tell later whether this transaction happened: a new connection makes it again. */
 static enum outcome write_number(struct pool_thread *t) {
     struct mk_value values[] = { mk_v_int(t->transaction), mk_v_int(pool_now_us()), mk_v_text(t->pool->server),
@@ -318,7 +300,7 @@ static enum outcome run_all(struct pool_thread *t, struct job *jobs, int64_t now
             if (code != POOL_OK)
                 return failed(code);
         }
-        torn |= is_torn(job->commit);
+        torn |= commit_is_torn(job->commit);
     }
     if (torn)
         return CAREFUL;
@@ -351,7 +333,7 @@ static enum outcome run_carefully(struct pool_thread *t, struct job *jobs, int64
         return BROKEN;
     for (struct job *job = jobs; job; job = job->next)
         for (uint32_t i = 0, end; i < job->commit->count; i = end) {
-            end = group_end(job->commit, i);
+            end = commit_group_end(job->commit, i);
             for (uint32_t k = i; k < end; k++)
                 job->commit->changes[k]->rc = MK_OK;
             enum outcome outcome = run_group(t->conn, job->commit->changes + i, end - i, now);
@@ -417,20 +399,11 @@ static enum outcome run_once(struct pool_thread *t, struct job *jobs, bool caref
     return outcome;
 }
 
-static void done(struct pool_thread *t, struct job *jobs) {
-    for (struct job *job = jobs, *next; job; job = next) {
-        next = job->next; /* the job is gone with its op */
-        mk_op_done_remote(job->op, MK_OK);
-    }
-    mk_count_from(t->pool->inst, M_COMMITS, 1);
-}
-
 static void run_jobs(struct pool_thread *t, struct job *jobs) {
-    int64_t start = pool_now_us(), count = 0;
+    int64_t start = pool_now_us();
     bool careful = false;
     enum outcome outcome = AGAIN;
-    for (const struct job *job = jobs; job; job = job->next)
-        count += job->commit->count;
+    int64_t count = jobs_changes(jobs);
     for (int i = 0; i < TRIES && (outcome == AGAIN || outcome == CAREFUL) && !t->conn->lost; i++) {
         outcome = run_once(t, jobs, careful);
         careful |= outcome == CAREFUL;
@@ -438,14 +411,15 @@ static void run_jobs(struct pool_thread *t, struct job *jobs) {
     mk_count_from(t->pool->inst, M_QUERIES, count);
     mk_count_from(t->pool->inst, M_TIME, pool_now_us() - start);
     if (outcome == DONE) {
-        done(t, jobs);
+        jobs_done(jobs);
+        mk_count_from(t->pool->inst, M_COMMITS, 1);
         return;
     }
     mk_count_from(t->pool->inst, M_ERRORS, 1);
     if (outcome == UNKNOWN)
         t->unknown = jobs;
     else
-        pool_fail(jobs, pool_why(t->conn));
+        jobs_fail(jobs, pool_why(t->conn));
 }
 
 /* ---- what became of it ------------------------------------------------------------------------------------------ */
@@ -515,9 +489,9 @@ static void give_up(struct pool_thread *t) {
     bool ended;
     if (t->unknown)
         mk_log_from(t->pool->inst, MK_ERROR, "the server stops and does not know whether its last writes were stored");
-    pool_fail(t->unknown, "the server stops");
+    jobs_fail(t->unknown, "the server stops");
     t->unknown = NULL;
-    pool_fail(jobs_take(&t->side->jobs, 0, 1, &ended), "the server stops");
+    jobs_fail(jobs_take(&t->side->jobs, 0, 1, &ended), "the server stops");
 }
 
 /* One writer sweeps for all. */

@@ -149,9 +149,7 @@ static int apply_group(struct conn *c, struct mk_change *const *changes, uint32_
 static int apply_commit(struct conn *c, const struct mk_commit *commit, int64_t now) {
     struct mk_change *const *changes = commit->changes;
     for (uint32_t i = 0, end; i < commit->count; i = end) {
-        uint32_t group = changes[i]->group;
-        for (end = i + 1; group && end < commit->count && changes[end]->group == group;)
-            end++;
+        end = commit_group_end(commit, i);
         int rc = apply_group(c, changes + i, end - i, now);
         if (breaks_all(rc))
             return rc;
