@@ -19,6 +19,14 @@ between() {
         $0 == "<!-- " name " -->" { inside = 1; while ((getline line < new) > 0) print line }' "$1"
 }
 
+# has FILE NAME: FILE has a place for NAME, or is to blame.
+has() {
+    if ! grep -qx "<!-- $2 -->" "$1" || ! grep -qx "<!-- /$2 -->" "$1"; then
+        echo "$1 has no lines \"<!-- $2 -->\" and \"<!-- /$2 -->\""
+        bad=1
+    fi
+}
+
 settle() {
     if cmp -s "$1" "$2"; then
         return
@@ -39,6 +47,7 @@ settle() {
 printf '| plugin | what | XEPs |\n|---|---|---|\n' >"$tmp/features"
 for manual in "$here"/plugins/*/*.md "$here"/backends/*/*.md; do
     name=$(basename "$manual" .md)
+    has "$manual" reference
     dirs=$build/plugins:$build/backends
     "$build/core/meerkatd" --plugin-dir "$dirs" --manual="$name" >"$tmp/reference"
     cat "$tmp/reference" >>"$tmp/xeps" # begins with "# NAME"
@@ -46,8 +55,19 @@ for manual in "$here"/plugins/*/*.md "$here"/backends/*/*.md; do
     settle "$manual" "$tmp/new"
     "$build/core/meerkatd" --plugin-dir "$dirs" --manual-row="$name" >>"$tmp/features"
 done
+# A feature without a manual would be in no table.
+for source in "$here"/plugins/*/meson.build "$here"/backends/*/meson.build; do
+    folder=$(dirname "$source") name=$(basename "$(dirname "$source")")
+    if [ "$name" != sql ] && [ ! -f "$folder/$name.md" ]; then
+        echo "$folder has no manual $name.md"
+        bad=1
+    fi
+done
 /usr/bin/python3 "$here/test/xeps.py" table <"$tmp/xeps" >"$tmp/table"
 /usr/bin/python3 "$here/test/xeps.py" doap <"$tmp/xeps" >"$tmp/doap"
+has "$here/README.md" features
+has "$here/README.md" xeps
+has "$here/meerkat.doap" xeps
 between "$here/README.md" features "$tmp/features" >"$tmp/half"
 between "$tmp/half" xeps "$tmp/table" >"$tmp/new"
 settle "$here/README.md" "$tmp/new"
