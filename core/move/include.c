@@ -44,7 +44,7 @@ static bool is_relative(const char *href) {
 static char *resolve(const struct dump *d, const char *href) {
     struct buf path = { 0 };
     const char *name = source_name(d->source), *slash = strrchr(name, '/');
-    char *decoded = xstrdup(href), real[PATH_MAX];
+    char *decoded = xstrdup(href);
     if (!is_relative(href) || !decode(decoded)) {
         dump_fail(d, "\"%.200s\" is no relative path, which alone can be included", href);
         free(decoded);
@@ -53,7 +53,7 @@ static char *resolve(const struct dump *d, const char *href) {
     if (slash)
         buf_add(&path, name, (size_t)(slash - name) + 1);
     buf_puts(&path, decoded);
-    char *found = realpath(path.data, real) ? xstrdup(real) : NULL;
+    char *found = realpath(path.data, NULL);
     size_t len = strlen(d->folder);
     if (!found) {
         dump_fail(d, "%s can't be included: %s", path.data, strerror(errno));

@@ -22,14 +22,13 @@ bool source_is_lasting(const struct arguments *a) {
 }
 
 static bool open_file(struct source *s, const char *path) {
-    char real[PATH_MAX];
     s->name = xstrdup(path);
-    s->file = realpath(path, real) ? fopen(path, "re") : NULL;
+    s->folder = realpath(path, NULL);
+    s->file = s->folder ? fopen(path, "re") : NULL;
     if (!s->file)
         return fail(FAILED, "%s can't be read: %s", path, strerror(errno)) == DONE;
-    char *slash = strrchr(real, '/');
-    slash[slash == real] = '\0';
-    s->folder = xstrdup(real);
+    char *slash = strrchr(s->folder, '/');
+    slash[slash == s->folder] = '\0';
     return true;
 }
 

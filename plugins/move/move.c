@@ -162,7 +162,7 @@ static int read_part(struct mk_ctx *c, const char *xml, const struct mk_elem **o
 
 MK_SUSPENDS static int cmd_take(struct mk_ctx *c, const struct mk_args *args, struct mk_result *result) {
     const struct move *me = mk_inst(c);
-    const struct mk_elem *part, *before = NULL;
+    const struct mk_elem *part = NULL, *before = NULL;
     int64_t state = mk_arg_int(args, "state");
     int rc = read_part(c, mk_arg_text(args, "xml"), &part, result);
     if (rc != MK_OK)
@@ -193,7 +193,7 @@ static int explain_password(struct mk_result *result, int rc) {
 MK_SUSPENDS static int cmd_end(struct mk_ctx *c, const struct mk_args *args, struct mk_result *result) {
     const char *password = mk_arg_text(args, "password"), *xml = mk_arg_text(args, "keys");
     struct mk_scram_keys keys[KEYS_MAX];
-    const struct mk_elem *part;
+    const struct mk_elem *part = NULL;
     uint32_t count = 0;
     int rc = xml ? read_part(c, xml, &part, result) : MK_OK;
     if (rc != MK_OK)
