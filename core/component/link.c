@@ -9,7 +9,6 @@
 #include "util/text.h"
 #include "xml/out.h"
 #include "xml/stanza.h"
-#include "xml/wire.h"
 #include <gnutls/crypto.h>
 #include <gnutls/gnutls.h>
 #include <stdio.h>
@@ -161,13 +160,8 @@ void component_fail(struct link *l, const char *cond, const char *text) {
     if (!(l->conn.flags & CONN_HANDSHAKE)) {
         if (!l->opened)
             send_header(l, NULL);
-        if (cond) {
-            METRIC(this_worker, stream_errors, 1);
-            buf_printf(&b, "<stream:error><%s xmlns='urn:ietf:params:xml:ns:xmpp-streams'/>", cond);
-            if (text)
-                buf_printf(&b, "<text xmlns='urn:ietf:params:xml:ns:xmpp-streams' xml:lang='en'>%s</text>", text);
-            buf_puts(&b, "</stream:error>");
-        }
+        if (cond)
+            stream_put_error(&b, cond, text, NULL);
         buf_puts(&b, "</stream:stream>");
         conn_write(&l->conn, b.data, b.len);
         buf_free(&b);
@@ -176,22 +170,6 @@ void component_fail(struct link *l, const char *cond, const char *text) {
     if (!l->moving)
         conn_close(&l->conn, after_close);
     link_unref(l);
-}
-
-/* Some elements say the namespace of clients' streams, where it is the default one: here that is another. */
-static bool says_client(const struct mk_stanza *s) {
-    const char *ns = xml_profile_ns(XML_CLIENT);
-    return memmem(s->wire, s->wire_len, ns, strlen(ns)) != NULL;
-}
-
-static void write_tree(struct link *l, const struct mk_stanza *s) {
-    struct arena arena;
-    arena_init(&arena);
-    struct mk_out *o = out_fragment(NULL, &arena);
-    out_tree(o, mk_root(s));
-    struct mk_view bytes = out_bytes(o);
-    conn_write(&l->conn, bytes.s, bytes.len);
-    arena_free(&arena);
 }
 
 static void owe(struct link *l, const struct mk_stanza *s) {
@@ -208,13 +186,7 @@ static void owe(struct link *l, const struct mk_stanza *s) {
 }
 
 void component_write(struct link *l, const struct mk_stanza *s, const struct mk_jid *to) {
-    bool other = to && to != mk_stanza_to(s);
-    if (!other && says_client(s))
-        write_tree(l, s);
-    else if (other)
-        conn_wrote(&l->conn, wire_write_to(conn_room(&l->conn, wire_room_to(s, to)), s, to));
-    else
-        conn_write(&l->conn, s->wire, s->wire_len);
+    foreign_write(&l->conn, s, to == mk_stanza_to(s) ? NULL : to);
     owe(l, s);
 }
 
@@ -306,9 +278,13 @@ static bool is_right(const struct link *l, const char *given) {
     if (!config)
         return false;
     buf_printf(&b, "%s%s", l->id, config->secret);
-    gnutls_hash_fast(GNUTLS_DIG_SHA1, b.data, b.len, digest);
+    int rc = gnutls_hash_fast(GNUTLS_DIG_SHA1, b.data, b.len, digest);
     explicit_bzero(b.data, b.len);
     buf_free(&b);
+    if (rc) { /* a policy of the system may forbid SHA-1 */
+        component_log(l, 3, "can't log in: SHA-1 fails: %s", gnutls_strerror(rc));
+        return false;
+    }
     hex_encode(hex, digest, sizeof digest);
     return strlen(given) == sizeof hex - 1 && gnutls_memcmp(given, hex, sizeof hex - 1) == 0;
 }
@@ -364,6 +340,8 @@ static void element(struct link *l, const char *data, size_t len) {
         on_handshake(l, s);
         mk_release(s);
     } else if (mk_elem_is(mk_root(s), "error", NS_STREAMS)) {
+        const struct mk_elem *cond = mk_elem_first(mk_root(s));
+        component_log(l, 6, "sent the stream error %s", cond ? mk_elem_name(cond) : "without a condition");
         component_fail(l, NULL, "it sent a stream error");
         mk_release(s);
     } else {
@@ -372,14 +350,8 @@ static void element(struct link *l, const char *data, size_t len) {
 }
 
 static void refused(struct link *l, enum scan_result r) {
-    if (r == SCAN_RESTRICTED)
-        component_fail(l, "restricted-xml", NULL);
-    else if (r == SCAN_BYTES)
-        component_fail(l, "policy-violation", "The stanza is too large.");
-    else if (r == SCAN_LIMIT)
-        component_fail(l, "policy-violation", "The stanza has too many elements, levels or attributes.");
-    else
-        component_fail(l, "not-well-formed", NULL);
+    const char *text, *cond = stream_refusal(r, &text);
+    component_fail(l, cond, text);
 }
 
 static size_t on_input(struct conn *c, const char *data, size_t len) {

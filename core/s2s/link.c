@@ -256,19 +256,8 @@ static void element(struct link *l, const char *data, size_t len) {
 }
 
 static void refused(struct link *l, enum scan_result r) {
-    switch (r) {
-    case SCAN_RESTRICTED:
-        link_fail(l, "restricted-xml", NULL);
-        break;
-    case SCAN_BYTES:
-        link_fail(l, "policy-violation", "The stanza is too large.");
-        break;
-    case SCAN_LIMIT:
-        link_fail(l, "policy-violation", "The stanza has too many elements, levels or attributes.");
-        break;
-    default:
-        link_fail(l, "not-well-formed", NULL);
-    }
+    const char *text, *cond = stream_refusal(r, &text);
+    link_fail(l, cond, text);
 }
 
 static void closed_by_peer(struct link *l) {
@@ -332,13 +321,8 @@ static void say_goodbye(struct link *l, const char *cond, const char *text) {
     if (!l->opened)
         link_send_header(l);
     ack_last(l);
-    if (cond) {
-        METRIC(this_worker, stream_errors, 1);
-        buf_printf(&b, "<stream:error><%s xmlns='urn:ietf:params:xml:ns:xmpp-streams'/>", cond);
-        if (text)
-            buf_printf(&b, "<text xmlns='urn:ietf:params:xml:ns:xmpp-streams' xml:lang='en'>%s</text>", text);
-        buf_puts(&b, "</stream:error>");
-    }
+    if (cond)
+        stream_put_error(&b, cond, text, NULL);
     buf_puts(&b, "</stream:stream>");
     link_write(l, b.data, b.len);
     buf_free(&b);

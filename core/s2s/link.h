@@ -166,7 +166,7 @@ void link_error_came(struct link *l, const struct mk_stanza *s);
 /* Ends it so that nothing is lost or comes twice: when all is acknowledged it says goodbye, and goes on to read until the
  * peer did too.  What is for the peer meanwhile waits for another stream. */
 void link_finish(struct link *l);
-void link_settled(struct link *l); /* perhaps it can say goodbye now */
+void link_settled(struct link *l);                  /* perhaps it can say goodbye now */
 void link_parcel(struct link *l, struct parcel *p); /* writes and takes it */
 bool link_is_full(const struct link *l);
 void link_drop(struct link *l, uint32_t count); /* the oldest of what was sent has arrived */

@@ -2,10 +2,10 @@
 /* What is written to a stream between servers, and what becomes of stanzas on their way out. */
 #include "run/metric.h"
 #include "s2s/link.h"
+#include "stream/stream.h"
 #include "util/mem.h"
 #include "util/text.h"
 #include "xml/out.h"
-#include "xml/wire.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -63,30 +63,8 @@ bool link_is_full(const struct link *l) {
     return l->conn.out_len > (uint64_t)s2s_config()->queue_bytes || (int64_t)l->sent_count >= s2s_config()->queue;
 }
 
-/* Some elements say the namespace of clients' streams, where it is the default one: here that is another. */
-static bool says_client(const struct mk_stanza *s) {
-    const char *ns = xml_profile_ns(XML_CLIENT);
-    return memmem(s->wire, s->wire_len, ns, strlen(ns)) != NULL;
-}
-
-static void write_tree(struct link *l, const struct mk_stanza *s) {
-    struct arena arena;
-    arena_init(&arena);
-    struct mk_out *o = out_fragment(NULL, &arena);
-    out_tree(o, mk_root(s));
-    struct mk_view bytes = out_bytes(o);
-    link_write(l, bytes.s, bytes.len);
-    arena_free(&arena);
-}
-
 void link_parcel(struct link *l, struct parcel *p) {
-    const struct mk_stanza *s = p->stanza;
-    if (!p->to && says_client(s))
-        write_tree(l, s);
-    else if (p->to)
-        conn_wrote(&l->conn, wire_write_to(conn_room(&l->conn, wire_room_to(s, p->to)), s, p->to));
-    else
-        conn_write(&l->conn, s->wire, s->wire_len);
+    foreign_write(&l->conn, p->stanza, p->to);
     METRIC(this_worker, s2s_stanzas_out, 1);
     l->used_ms = worker_now_ms(this_worker);
     list_append(&l->sent, &p->link);

@@ -6,7 +6,6 @@
 #include "run/metric.h"
 #include "util/log.h"
 #include "util/mem.h"
-#include "xml/out.h"
 #include "xml/wire.h"
 #include <stdlib.h>
 #include <string.h>
@@ -235,23 +234,13 @@ void stream_framed(struct mk_stream *st, const char *data, size_t len) {
 }
 
 void stream_refuse(struct mk_stream *st, enum scan_result r) {
-    switch (r) {
-    case SCAN_RESTRICTED:
-        stream_error(st, "restricted-xml", NULL);
-        break;
-    case SCAN_SPACE:
+    const char *text, *cond = stream_refusal(r, &text);
+    if (r == SCAN_SPACE)
         stream_error(st, "not-authorized", "Nothing else may be sent while you log in.");
-        break;
-    case SCAN_BYTES:
-        stream_fail(st, MK_CLOSED_BY_SERVER, "policy-violation", "The stanza is too large.",
-                    "<stanza-too-big xmlns='urn:xmpp:errors'/>");
-        break;
-    case SCAN_LIMIT:
-        stream_error(st, "policy-violation", "The stanza has too many elements, levels or attributes.");
-        break;
-    default:
-        stream_error(st, "not-well-formed", NULL);
-    }
+    else if (r == SCAN_BYTES)
+        stream_fail(st, MK_CLOSED_BY_SERVER, cond, text, "<stanza-too-big xmlns='urn:xmpp:errors'/>");
+    else
+        stream_error(st, cond, text);
 }
 
 /* Whether the end tag of the root is that of a stream, by whatever prefix; the header was checked to begin one. */
@@ -385,26 +374,10 @@ static void on_drained(struct conn *c) {
 
 /* ---- the end --------------------------------------------------------------------------------------------------------- */
 
-static void add_escaped(struct buf *b, const char *text) {
-    char *out = xmalloc(6 * strlen(text) + 1);
-    buf_add(b, out, (size_t)(xml_escape(out, text, strlen(text)) - out));
-    free(out);
-}
-
 static void say_goodbye(struct mk_stream *st, const char *cond, const char *text, const char *app) {
     struct buf b = { 0 };
-    if (cond) {
-        METRIC(this_worker, stream_errors, 1);
-        buf_printf(&b, "<stream:error><%s xmlns='urn:ietf:params:xml:ns:xmpp-streams'/>", cond);
-        if (text) {
-            buf_puts(&b, "<text xmlns='urn:ietf:params:xml:ns:xmpp-streams' xml:lang='en'>");
-            add_escaped(&b, text);
-            buf_puts(&b, "</text>");
-        }
-        if (app)
-            buf_puts(&b, app);
-        buf_puts(&b, "</stream:error>");
-    }
+    if (cond)
+        stream_put_error(&b, cond, text, app);
     if (!st->transport)
         buf_puts(&b, "</stream:stream>");
     if (b.len)

@@ -242,4 +242,13 @@ void stream_ended_by_client(struct mk_stream *st);
 void stream_leave(struct mk_stream *st, enum mk_close_reason reason);
 void home_trim(void); /* the thread's spare mails, at its end */
 
+/* ---- whoever's stream it is: also those of servers and components ------------------------------------------------------ */
+
+/* Adds a stream error (RFC 6120, 4.9) and counts it.  TEXT, escaped here, and APP, an element, may be NULL. */
+void stream_put_error(struct buf *b, const char *cond, const char *text, const char *app);
+/* The condition for what the scanner refused, and its text, NULL if it needs none. */
+const char *stream_refusal(enum scan_result r, const char **text);
+/* Writes S to a connection whose default namespace is not that of clients; TO, unless NULL, takes the place of its `to`. */
+void foreign_write(struct conn *c, const struct mk_stanza *s, const struct mk_jid *to);
+
 #endif
