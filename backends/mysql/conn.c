@@ -103,7 +103,7 @@ static bool reach(struct conn *c, const struct mysql *me) {
 static void close_conn(struct pool_conn *base);
 
 static bool open_conn(struct pool_conn *base) {
-    const struct mysql *me = base->pool->inst;
+    const struct mysql *me = (const void *)base->pool->inst;
     struct conn *c = of(base);
     struct sql_text packet = { 0 };
     c->db = sql_must(mysql_init(NULL));

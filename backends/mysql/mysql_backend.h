@@ -6,10 +6,9 @@
 #include <sql/pool.h>
 
 struct mysql { /* the instance: options */
+    POOL_MEMBERS;
     const char *host, *socket, *dbname, *user, *password, *sslrootcert, *sslcert, *sslkey;
-    int64_t port, sslmode, connect_timeout, query_timeout, wait, read_connections, write_connections, sweep_interval;
-    bool create;
-    struct pool *pool;
+    int64_t port, sslmode, connect_timeout;
 };
 enum { SSL_AUTO, SSL_DISABLE, SSL_REQUIRE, SSL_VERIFY_FULL };
 

@@ -95,7 +95,7 @@ static SQLRETURN reach(struct conn *c, const struct odbc *me) {
 static void close_conn(struct pool_conn *base);
 
 static bool open_conn(struct pool_conn *base) {
-    const struct odbc *me = base->pool->inst;
+    const struct odbc *me = (const void *)base->pool->inst;
     struct conn *c = of(base);
     if (!SQL_SUCCEEDED(SQLAllocHandle(SQL_HANDLE_ENV, SQL_NULL_HANDLE, &c->env)) ||
         !SQL_SUCCEEDED(SQLSetEnvAttr(c->env, SQL_ATTR_ODBC_VERSION, (SQLPOINTER)SQL_OV_ODBC3, 0)) ||
@@ -164,7 +164,7 @@ static void free_conn(struct pool_conn *base) {
 /* ---- statements ------------------------------------------------------------------------------------------------- */
 
 static SQLHSTMT stmt_new(struct conn *c) {
-    const struct odbc *me = c->base.pool->inst;
+    const struct odbc *me = (const void *)c->base.pool->inst;
     SQLHSTMT stmt = NULL;
     if (!SQL_SUCCEEDED(SQLAllocHandle(SQL_HANDLE_STMT, c->db, &stmt)))
         return NULL;

@@ -1,45 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "odbc.h"
 
-/* ---- start and stop ------------------------------------------------------------------------------------------- */
-
 static int start(void *inst, struct mk_err *err) {
     struct odbc *me = inst;
-    const struct pool_settings settings = { .query_timeout = me->query_timeout,
-                                            .wait = me->wait,
-                                            .sweep_interval = me->sweep_interval,
-                                            .readers = (unsigned)me->read_connections,
-                                            .writers = (unsigned)me->write_connections,
-                                            .create = me->create,
-                                            .place = me->schema };
     if (!me->dsn && !me->connection)
         return mk_fail(err, MK_E_INVALID, "The options dsn or connection must say where the database is.");
-    struct pool *pool = pool_new(me, &odbc_driver, &settings);
-    int rc = pool_start(pool, err);
-    if (rc) {
-        pool_free(pool);
-        return rc;
-    }
-    me->pool = pool;
-    return MK_OK;
-}
-
-static void stop(void *inst) {
-    pool_stop(((struct odbc *)inst)->pool);
-}
-
-/* ---- operations ----------------------------------------------------------------------------------------------- */
-
-static int define(const void *inst, struct mk_coll *coll, struct mk_err *err) {
-    return pool_define(((const struct odbc *)inst)->pool, coll, err);
-}
-
-static void read_rows(struct mk_op *op, struct mk_read *read) {
-    pool_read(((const struct odbc *)mk_op_inst(op))->pool, op, read);
-}
-
-static void commit(struct mk_op *op, struct mk_commit *commit) {
-    pool_commit(((const struct odbc *)mk_op_inst(op))->pool, op, commit);
+    return pool_begin(me, &odbc_driver, me->schema, err);
 }
 
 static void schema(const void *inst, const struct mk_coll *coll, struct mk_schema *out) {
@@ -47,15 +13,7 @@ static void schema(const void *inst, const struct mk_coll *coll, struct mk_schem
     pool_print(me->pool ? me->pool->product : &pool_pgsql, coll, out);
 }
 
-static const struct mk_backend_ops ops = {
-    .size = sizeof(struct mk_backend_ops),
-    .caps = MK_CAP_TTL | MK_CAP_TEXT_SEARCH | MK_CAP_BATCH | MK_CAP_DURABLE,
-    .define = define,
-    .read = read_rows,
-    .commit = commit,
-    .sweep = read_rows,
-    .schema = schema,
-};
+static const struct mk_backend_ops ops = POOL_OPS(schema);
 static const struct mk_provide_decl provides[] = {
     MK_PROVIDE(mk_backend, 1, 0, &ops, "Stores collections in a database that has an ODBC driver."),
 };
@@ -86,4 +44,4 @@ static const struct mk_opt_decl options[] = {
 
 MK_PLUGIN(odbc, .version = "1.0", .summary = "Storage in databases through ODBC", .flags = MK_PLUGIN_GLOBAL,
           .inst_size = sizeof(struct odbc), .options = MK_TABLE(options), .provides = MK_TABLE(provides),
-          .metrics = MK_TABLE(metrics), .start = start, .stop = stop);
+          .metrics = MK_TABLE(metrics), .start = start, .stop = pool_end);

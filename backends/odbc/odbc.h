@@ -6,10 +6,9 @@
 #include <sql/pool.h>
 
 struct odbc { /* the instance: options */
+    POOL_MEMBERS;
     const char *dsn, *connection, *user, *password, *schema;
-    int64_t connect_timeout, query_timeout, wait, read_connections, write_connections, sweep_interval;
-    bool create;
-    struct pool *pool;
+    int64_t connect_timeout;
 };
 
 extern const struct pool_driver odbc_driver;

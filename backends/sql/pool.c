@@ -62,7 +62,7 @@ bool pool_connect(struct pool_conn *c) {
         pool_say(c, "it is another product than at the start");
         good = false;
     }
-    const char *place = pool->settings.place;
+    const char *place = pool->place;
     good = good && product->set_up(c) && (!place || !product->choose || product->choose(c, place));
     if (!good)
         close_conn(c);
@@ -88,7 +88,7 @@ static void conn_free(struct pool_conn *c) {
 
 /* ---- start and stop ------------------------------------------------------------------------------------------- */
 
-void pool_free(struct pool *pool) {
+static void pool_free(struct pool *pool) {
     for (unsigned i = 0; i < pool->thread_count; i++) {
         conn_free(pool->threads[i].conn);
         pool_batch_free(pool->threads[i].batch);
@@ -116,12 +116,12 @@ static void thread_init(struct pool *pool, struct pool_thread *t, struct pool_si
     t->conn = conn_new(pool, name);
 }
 
-struct pool *pool_new(const void *inst, const struct pool_driver *driver, const struct pool_settings *settings) {
+static struct pool *pool_new(const struct pool_inst *inst, const struct pool_driver *driver, const char *place) {
     struct pool *pool = sql_must(calloc(1, sizeof *pool));
     unsigned char id[8];
     pool->inst = inst;
     pool->driver = driver;
-    pool->settings = *settings;
+    pool->place = place;
     mk_random(id, sizeof id);
     for (size_t i = 0; i < sizeof id; i++)
         snprintf(pool->server + 2 * i, 3, "%02x", id[i]);
@@ -130,8 +130,8 @@ struct pool *pool_new(const void *inst, const struct pool_driver *driver, const 
     jobs_init(&pool->writes.jobs);
     pthread_mutex_init(&pool->lock, NULL);
     pthread_cond_init(&pool->ending_cond, NULL);
-    unsigned writers = settings->writers;
-    pool->thread_count = writers + settings->readers;
+    unsigned writers = (unsigned)inst->write_connections;
+    pool->thread_count = writers + (unsigned)inst->read_connections;
     pool->threads = sql_must(calloc(pool->thread_count, sizeof *pool->threads));
     for (unsigned i = 0; i < pool->thread_count; i++)
         thread_init(pool, &pool->threads[i], i < writers ? &pool->writes : &pool->reads, i < writers ? i : i - writers);
@@ -140,7 +140,7 @@ struct pool *pool_new(const void *inst, const struct pool_driver *driver, const 
 
 /* The main connection, until the time that the operator allows has passed. */
 static int reach(struct pool *pool, struct mk_err *err) {
-    int64_t wait = pool->settings.wait;
+    int64_t wait = pool->inst->wait;
     int64_t deadline = pool_now_ms() + (wait < INT64_MAX / 2 ? wait : INT64_MAX / 2);
     bool said = false;
     while (!pool_connect(pool->main)) {
@@ -160,7 +160,7 @@ static int open_all(struct pool *pool, struct mk_err *err) {
         return rc;
     if (!pool_prepare(pool->main))
         return mk_fail(err, MK_E_BACKEND, "The database's tables can't be made or used%s: %s.",
-                       pool->settings.create ? "" : " (and create = false)", pool_why(pool->main));
+                       pool->inst->create ? "" : " (and create = false)", pool_why(pool->main));
     for (unsigned i = 0; i < pool->thread_count; i++)
         if (!pool_join(&pool->threads[i]))
             return mk_fail(err, MK_E_BACKEND, "The database can't be used: %s.", pool_why(pool->threads[i].conn));
@@ -168,11 +168,8 @@ static int open_all(struct pool *pool, struct mk_err *err) {
 }
 
 /* Signals are the main thread's. */
-int pool_start(struct pool *pool, struct mk_err *err) {
+static void start_threads(struct pool *pool) {
     sigset_t all, before;
-    int rc = open_all(pool, err);
-    if (rc)
-        return rc;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     for (unsigned i = 0; i < pool->thread_count; i++) {
@@ -181,10 +178,23 @@ int pool_start(struct pool *pool, struct mk_err *err) {
             abort();
     }
     pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
+int pool_begin(void *inst, const struct pool_driver *driver, const char *place, struct mk_err *err) {
+    struct pool_inst *me = inst;
+    struct pool *pool = pool_new(me, driver, place);
+    int rc = open_all(pool, err);
+    if (rc) {
+        pool_free(pool);
+        return rc;
+    }
+    start_threads(pool);
+    me->pool = pool;
     return MK_OK;
 }
 
-void pool_stop(struct pool *pool) {
+void pool_end(void *inst) {
+    struct pool *pool = ((struct pool_inst *)inst)->pool;
     pthread_mutex_lock(&pool->lock);
     pool->ending = true;
     pthread_cond_broadcast(&pool->ending_cond);
@@ -208,16 +218,18 @@ static void push(struct pool_side *side, struct job *job) {
     mk_op_done(job->op, MK_E_BACKEND);
 }
 
-void pool_read(struct pool *pool, struct mk_op *op, struct mk_read *read) {
+void pool_read(struct mk_op *op, struct mk_read *read) {
+    const struct pool_inst *me = mk_op_inst(op);
     struct job *job = job_new(op);
     job->read = read;
-    push(&pool->reads, job);
+    push(&me->pool->reads, job);
 }
 
-void pool_commit(struct pool *pool, struct mk_op *op, struct mk_commit *commit) {
+void pool_commit(struct mk_op *op, struct mk_commit *commit) {
+    const struct pool_inst *me = mk_op_inst(op);
     struct job *job = job_new(op);
     job->commit = commit;
-    push(&pool->writes, job);
+    push(&me->pool->writes, job);
 }
 
 /* ---- coming and going ------------------------------------------------------------------------------------------- */

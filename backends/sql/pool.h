@@ -86,7 +86,7 @@ struct pool_product {
     /* What a failure is, by the database's own number or its SQLSTATE; sets LOST if the connection is of no more use. */
     enum pool_code (*judge)(struct pool_conn *c, int64_t number, const char *state);
     bool (*set_up)(struct pool_conn *c); /* a new session; what counts is not left to the database's defaults */
-    /* Goes to settings.place, the schema or database; the main connection makes it if it may.  NULL: there are none. */
+    /* Goes to the pool's place, the schema or database; the main connection makes it if it may.  NULL: there are none. */
     bool (*choose)(struct pool_conn *c, const char *place);
     /* Ends the session that had this name, waits until it is over, and takes the name.  NULL: there are none. */
     bool (*take_name)(struct pool_conn *c);
@@ -108,11 +108,13 @@ enum pool_code pool_query(struct pool_conn *c, const char *text, const char *con
 
 /* ---- the pool --------------------------------------------------------------------------------------------------- */
 
-struct pool_settings {
-    int64_t query_timeout, wait, sweep_interval; /* milliseconds */
-    unsigned readers, writers;
-    bool create;
-    const char *place; /* NULL: where a session begins */
+/* What a backend's instance begins with: its pool, and options, times in milliseconds. */
+#define POOL_MEMBERS                                                                                                   \
+    struct pool *pool;                                                                                                 \
+    int64_t query_timeout, wait, read_connections, write_connections, sweep_interval;                                  \
+    bool create
+struct pool_inst {
+    POOL_MEMBERS;
 };
 struct pool_side {
     struct job_queue jobs;
@@ -132,11 +134,11 @@ struct pool_thread {
     struct pool_batch *batch;
 };
 struct pool {
-    const void *inst; /* the backend's, for figures and log lines */
+    const struct pool_inst *inst; /* the backend's */
+    const char *place;            /* or NULL */
     const struct pool_driver *driver;
     const struct pool_product *product; /* known once it was reached */
-    struct pool_settings settings;
-    char server[17]; /* names this process in table meerkat_commits */
+    char server[17];                    /* names this process in table meerkat_commits */
     struct pool_conn *main;
     struct pool_side reads, writes;
     struct pool_thread *threads;
@@ -149,15 +151,22 @@ struct pool {
     struct sql_table *tables; /* grows in front */
 };
 
-/* INST's metrics begin with SQL_METRIC_ROWS.  What it points to must live as long as the pool. */
-struct pool *pool_new(const void *inst, const struct pool_driver *driver, const struct pool_settings *settings);
-int pool_start(struct pool *pool, struct mk_err *err); /* else pool_free() */
-void pool_stop(struct pool *pool);                     /* finishes what is queued, if the database is there; frees */
-void pool_free(struct pool *pool);                     /* one that has not started */
-/* The methods of mk_backend. */
-int pool_define(struct pool *pool, struct mk_coll *coll, struct mk_err *err);
-void pool_read(struct pool *pool, struct mk_op *op, struct mk_read *read);
-void pool_commit(struct pool *pool, struct mk_op *op, struct mk_commit *commit);
+/*
+ * A plugin's start and stop.  Its metrics begin with SQL_METRIC_ROWS.  PLACE is the schema or database that has the tables,
+ * NULL: where a session begins; it must live as long as the pool.
+ */
+int pool_begin(void *inst, const struct pool_driver *driver, const char *place, struct mk_err *err);
+void pool_end(void *inst); /* finishes what is queued, if the database is there */
+/* The methods of mk_backend; SCHEMA is the backend's, as it says what a pool that was not begun is for. */
+int pool_define(const void *inst, struct mk_coll *coll, struct mk_err *err);
+void pool_read(struct mk_op *op, struct mk_read *read);
+void pool_commit(struct mk_op *op, struct mk_commit *commit);
+#define POOL_OPS(schema_)                                                                                              \
+    {                                                                                                                  \
+        .size = sizeof(struct mk_backend_ops),                                                                         \
+        .caps = MK_CAP_TTL | MK_CAP_TEXT_SEARCH | MK_CAP_BATCH | MK_CAP_DURABLE, .define = pool_define,                \
+        .read = pool_read, .commit = pool_commit, .sweep = pool_read, .schema = schema_,                               \
+    }
 void pool_print(const struct pool_product *product, const struct mk_coll *coll, struct mk_schema *out);
 
 /* ---- inside ----------------------------------------------------------------------------------------------------- */

@@ -124,7 +124,8 @@ static bool is_ready(struct pool *pool) {
     return c->open || pool_connect(c);
 }
 
-int pool_define(struct pool *pool, struct mk_coll *coll, struct mk_err *err) {
+int pool_define(const void *inst, struct mk_coll *coll, struct mk_err *err) {
+    struct pool *pool = ((const struct pool_inst *)inst)->pool;
     struct sql_table *t = sql_table_new(pool->product->dialect, coll);
     struct sql_engine engine = engine_of(pool->product);
     int rc = MK_OK;
@@ -132,7 +133,7 @@ int pool_define(struct pool *pool, struct mk_coll *coll, struct mk_err *err) {
         rc =
             mk_fail(err, MK_E_BACKEND, "Collection %s: the database can't be used: %s.", t->name, pool_why(pool->main));
     if (!rc)
-        rc = sql_define(&engine, pool->main, t, pool->settings.create, err);
+        rc = sql_define(&engine, pool->main, t, pool->inst->create, err);
     if (rc) {
         sql_table_free(t);
         return rc;
@@ -166,7 +167,7 @@ static bool clean_commits(struct pool_conn *c) {
 }
 
 bool pool_prepare(struct pool_conn *c) {
-    if (!c->pool->settings.create)
+    if (!c->pool->inst->create)
         return clean_commits(c);
     if (begin(c) != MK_OK)
         return false;

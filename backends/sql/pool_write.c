@@ -497,7 +497,7 @@ static void give_up(struct pool_thread *t) {
 /* One writer sweeps for all. */
 static void sweep_in_time(struct pool_thread *t, int64_t *next_ms) {
     if (t->number == 0 && !t->conn->lost && pool_now_ms() >= *next_ms)
-        *next_ms = pool_now_ms() + (sweep(t) ? SWEEP_AGAIN_MS : t->pool->settings.sweep_interval);
+        *next_ms = pool_now_ms() + (sweep(t) ? SWEEP_AGAIN_MS : t->pool->inst->sweep_interval);
 }
 
 static unsigned until(int64_t next_ms) {
@@ -507,7 +507,7 @@ static unsigned until(int64_t next_ms) {
 
 void *pool_writer(void *arg) {
     struct pool_thread *t = arg;
-    int64_t next_sweep = pool_now_ms() + t->pool->settings.sweep_interval;
+    int64_t next_sweep = pool_now_ms() + t->pool->inst->sweep_interval;
     bool ended = false;
     t->batch = sql_must(calloc(1, sizeof *t->batch));
     while (!ended) {

@@ -320,7 +320,7 @@ static bool set_up(struct pool_conn *c) {
         "autocommit=1",
         "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
     };
-    int64_t seconds = c->pool->settings.query_timeout / 1000, lock = seconds > 1 ? seconds - 1 : 1;
+    int64_t seconds = c->pool->inst->query_timeout / 1000, lock = seconds > 1 ? seconds - 1 : 1;
     struct sql_text s = { 0 };
     if (!is_new_enough(c) || !has_all_letters(c) || !pool_run_all(c, texts, sizeof texts / sizeof texts[0]))
         return false;
@@ -339,7 +339,7 @@ static bool choose(struct pool_conn *c, const char *place) {
     pool_quote(&make, '`', place);
     sql_add(&make, " CHARACTER SET utf8mb4 COLLATE utf8mb4_bin");
     bool good = c->pool->driver->text(c, use.s) == POOL_OK;
-    if (!good && !c->lost && c->main && c->pool->settings.create) {
+    if (!good && !c->lost && c->main && c->pool->inst->create) {
         c->pool->driver->text(c, make.s); /* another server may have been faster */
         good = !c->lost && c->pool->driver->text(c, use.s) == POOL_OK;
     }
@@ -382,7 +382,7 @@ static bool take_name(struct pool_conn *c) {
         sql_free(&kill);
     }
     sql_free(&id);
-    snprintf(seconds, sizeof seconds, "%" PRId64, 1 + c->pool->settings.query_timeout / 2000);
+    snprintf(seconds, sizeof seconds, "%" PRId64, 1 + c->pool->inst->query_timeout / 2000);
     return good && !c->lost &&
            ask_lock(c, "SELECT GET_LOCK(?,?)", (const char *[]){ name, seconds }, 2, "its old session does not end") ==
                POOL_OK;

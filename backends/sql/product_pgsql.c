@@ -46,8 +46,8 @@ static bool is_suitable(struct pool_conn *c) {
 static bool set_up(struct pool_conn *c) {
     char timeout[24], lock_timeout[24];
     const char *values[] = { c->name, timeout, lock_timeout };
-    snprintf(timeout, sizeof timeout, "%" PRId64, c->main ? 0 : c->pool->settings.query_timeout);
-    snprintf(lock_timeout, sizeof lock_timeout, "%" PRId64, c->pool->settings.query_timeout);
+    snprintf(timeout, sizeof timeout, "%" PRId64, c->main ? 0 : c->pool->inst->query_timeout);
+    snprintf(lock_timeout, sizeof lock_timeout, "%" PRId64, c->pool->inst->query_timeout);
     return is_suitable(c) &&
            pool_query(c,
                       "SELECT set_config('application_name',?,false),set_config('statement_timeout',?,false),"
@@ -67,7 +67,7 @@ static bool choose(struct pool_conn *c, const char *place) {
     sql_add(&make, "CREATE SCHEMA IF NOT EXISTS ");
     pool_quote(&make, '"', place);
     bool good = c->pool->driver->text(c, set.s) == POOL_OK;
-    if (good && c->main && c->pool->settings.create) {
+    if (good && c->main && c->pool->inst->create) {
         good = pool_query(c, "SELECT current_schema()", NULL, 0, &there) == POOL_OK;
         good = good && (there.len || c->pool->driver->text(c, make.s) == POOL_OK);
     }

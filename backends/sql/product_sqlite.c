@@ -34,7 +34,7 @@ static enum pool_code judge(struct pool_conn *c, int64_t number, const char *sta
 /* Anything but a write-ahead log would let readers block the writer. */
 static bool set_up(struct pool_conn *c) {
     struct sql_text busy = { 0 };
-    sql_add(&busy, "PRAGMA busy_timeout=%" PRId64, c->pool->settings.query_timeout);
+    sql_add(&busy, "PRAGMA busy_timeout=%" PRId64, c->pool->inst->query_timeout);
     bool good = c->pool->driver->text(c, busy.s) == POOL_OK &&
                 c->pool->driver->text(c, "PRAGMA journal_mode=WAL") == POOL_OK &&
                 c->pool->driver->text(c, "PRAGMA synchronous=FULL") == POOL_OK;
