@@ -54,6 +54,8 @@ MK_SUSPENDS static int read_ids(struct mk_ctx *c, struct query *q, const struct 
     uint32_t count = 0, kept = 0;
     for (const struct mk_elem *v = mk_elem_first(field); v; v = mk_elem_next(v))
         count += mk_elem_is(v, "value", NS_DATA);
+    if (q->ids)
+        return MK_E_INVALID;
     if (count > me->max_page)
         return MK_E_LIMIT;
     q->ids = mk_alloc(c, (count + 1) * sizeof *q->ids);

@@ -3,7 +3,7 @@
 import datetime
 
 from element import NS, child, children, show
-from mam import MAM, RSM, bodies, fetch, form, given, query, rsm, sent, two
+from mam import MAM, RSM, bodies, fetch, field, form, given, query, rsm, sent, two
 from server import DOMAIN, OTHER, Server
 
 SQLITE = True
@@ -402,6 +402,9 @@ def test_named_ids(server):
     assert page.ids == ids[4:] and page.count == 5
     assert fetch(bob, form(ids=ids, with_=bob.bare)) == []
     assert fetch(bob, form(ids=ids, after_id=ids[3])).ids == ids[4:]
+    twice = form(ids=ids).replace("</x>", field("ids", ids[0]) + "</x>")
+    bob.refused("set", query(twice), "bad-request")
+    bob.refused("set", query(twice.replace(ids[0], ids[5])), "bad-request")
     del alice
 
 
