@@ -28,6 +28,8 @@ static const char *answer_in(const char *question) {
 
 int challenge_check(const struct registration *me, struct mk_err *err) {
     bool asks = me->captcha == CAPTCHA_QUESTION || me->captcha == CAPTCHA_BOTH;
+    if (!image_works && (me->captcha == CAPTCHA_IMAGE || me->captcha == CAPTCHA_BOTH))
+        return mk_fail(err, MK_E_INVALID, "captcha wants images, but this build is without libpng");
     if (asks && !me->questions.count)
         return mk_fail(err, MK_E_INVALID, "captcha wants questions, but option questions has none");
     for (uint32_t i = 0; i < me->questions.count; i++)

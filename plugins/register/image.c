@@ -22,6 +22,7 @@ static const struct glyph {
     { 'W', { 0x3f, 0x40, 0x38, 0x40, 0x3f } }, { 'X', { 0x63, 0x14, 0x08, 0x14, 0x63 } },
     { 'Y', { 0x07, 0x08, 0x70, 0x08, 0x07 } },
 };
+const bool image_works = true;
 const char image_alphabet[] = "2346789ACEFHKLMNPRTUWXY";
 
 enum { DOT = 6, STEP = 37, LEFT = 12, TOP = 14, SPECKS = 60, PAPER = 250, INK = 40, STROKES = 3 };

@@ -3,10 +3,14 @@
 #ifndef REGISTER_IMAGE_H
 #define REGISTER_IMAGE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 enum { IMAGE_WIDTH = 200, IMAGE_HEIGHT = 70, IMAGE_CHARACTERS = 5, IMAGE_RANDOM = 256, IMAGE_MAX = 32768 };
+
+/* Whether this build can draw. */
+extern const bool image_works;
 
 /* Characters that do not look like others. */
 extern const char image_alphabet[];
