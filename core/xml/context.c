@@ -48,6 +48,7 @@ struct context {
     struct name_slot names[NAME_SLOTS];
 };
 
+/* What libxml2 gave to the handler at hand is gone then. */
 static void fail(struct context *x) {
     x->failed = true;
     xmlStopParser(x->xml);
@@ -206,6 +207,8 @@ static void name_element(struct context *x, struct mk_elem *e, const xmlChar *na
                          const xmlChar *uri) {
     bool inherits = !prefix && !declared_at(x, NULL);
     e->name = known(x, name);
+    if (prefix && strcmp((const char *)prefix, "xml") == 0)
+        fail(x); /* its namespace can be declared by no copy, and nothing in XMPP has it */
     if (depth_of(x) == 1) {
         x->facts.is_content = uri && xmlStrEqual(uri, x->content_uri);
         x->facts.has_prefix = prefix != NULL;
@@ -248,8 +251,10 @@ static void on_start(void *user, const xmlChar *name, const xmlChar *prefix, con
     e->inner = (uint32_t)(x->src + x->text_from - tag);
     for (int i = 0; i < ns_count && !x->failed; i++)
         declare(x, ns[2 * i], ns[2 * i + 1]);
-    name_element(x, e, name, prefix, uri);
-    add_attrs(x, e, (unsigned)attr_count, attrs);
+    if (!x->failed)
+        name_element(x, e, name, prefix, uri);
+    if (!x->failed)
+        add_attrs(x, e, (unsigned)attr_count, attrs);
     x->open = e;
 }
 

@@ -20,6 +20,8 @@ static bool accepted(const char *text) {
 
 static const char *const bad[] = {
     "<a b='<'/>",
+    "<xml:a/>",
+    "<a><xml:lang/></a>",
     "<a b='<' c=''/>",
     "<a>",
     "</a>",
@@ -403,7 +405,7 @@ static void deep_and_wide(void) {
     /* Many declarations in scope cost libxml2 a search each time. */
     at = text;
     for (int i = 0; i < 100; i++)
-        at += sprintf(at, "<a xmlns:a%d='x' xmlns:b%d='x' xmlns:c%d='x'>", i, i, i);
+        at += sprintf(at, "<a xmlns:a%d='x' xmlns:b%d='x' xmlns:c%d='x' d='a value'>", i, i, i);
     for (int i = 0; i < 100; i++)
         at = stpcpy(at, "</a>");
     CHECK(!accepted(text));
