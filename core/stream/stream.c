@@ -220,11 +220,13 @@ void stream_hold(struct mk_stream *st, bool hold) {
         stream_go_on(st, STREAM_HELD_BY_MAILBOX);
 }
 
+/* What the stanza's sender will be called. */
+static size_t from_len(const struct mk_stream *st) {
+    return st->session ? st->session->jid->text_len : 0;
+}
+
 void stream_framed(struct mk_stream *st, const char *data, size_t len) {
-    size_t from_len = st->session ? st->session->jid->text_len : 0;
-    struct mk_stanza *s = st->prefixes
-                              ? parse_stanza_with(this_worker->parsers, XML_CLIENT, st->prefixes, data, len, from_len)
-                              : parse_stanza(this_worker->parsers, XML_CLIENT, data, len, from_len);
+    struct mk_stanza *s = parse_stanza_with(this_worker->parsers, XML_CLIENT, st->prefixes, data, len, from_len(st));
     if (!s)
         stream_error(st, "not-well-formed", NULL);
     else if (st->account)
@@ -253,12 +255,28 @@ static bool ends_stream(const char *tag, size_t len) {
     return begin >= 2 && memcmp(tag + begin, name, sizeof name - 1) == 0 && (tag[begin - 1] == ':' || begin == 2);
 }
 
+/* A plain stanza of somebody logged in is framed and parsed at once.  TAGS: behind the last '>' of the input. */
+static bool take_plain(struct mk_stream *st, const char *data, const char *tags, size_t *used) {
+    if (!st->account || data >= tags || !scan_is_between(&st->scan))
+        return false;
+    struct mk_stanza *s =
+        parse_next(XML_CLIENT, &stream_config()->after, data, (size_t)(tags - data), from_len(st), used);
+    if (s)
+        stream_element(st, s);
+    return s != NULL;
+}
+
 static size_t on_input(struct conn *c, const char *data, size_t len) {
     struct mk_stream *st = stream_of(c);
+    const char *last = memrchr(data, '>', len), *tags = last ? last + 1 : data;
     size_t done = 0;
     stream_ref(st); /* an element may be the stream's last */
     while (done < len && st->state != STREAM_ENDED && !(c->flags & (CONN_PAUSED | CONN_HANDSHAKE))) {
         size_t used = 0;
+        if (take_plain(st, data + done, tags, &used)) {
+            done += used;
+            continue;
+        }
         const struct xml_limits *limits = st->account ? &stream_config()->after : &stream_config()->before;
         enum scan_result r = scan_next(&st->scan, limits, data + done, len - done, &used);
         if (r == SCAN_MORE)

@@ -11,7 +11,7 @@
 enum { PART_MAX = 1023, TEXT_MAX = 3 * PART_MAX + 2 };
 
 /* What an ASCII character is good for. */
-enum { IN_LOCAL = 1, IN_DOMAIN = 2, IN_RESOURCE = 4, UPPER = 8 };
+enum { IN_LOCAL = 1, IN_DOMAIN = 2, IN_RESOURCE = 4, UPPER = 8 /* a quarter of what makes it small */ };
 
 enum { ANYWHERE = IN_LOCAL | IN_DOMAIN | IN_RESOURCE, NO_DOMAIN = IN_LOCAL | IN_RESOURCE };
 
@@ -50,6 +50,18 @@ struct writer {
     char *at, *end;
 };
 
+static bool is_ascii(struct mk_view v) {
+    uint64_t all = 0, word;
+    size_t i = 0;
+    for (; v.len - i >= sizeof word; i += sizeof word) {
+        memcpy(&word, v.s + i, sizeof word);
+        all |= word;
+    }
+    for (; i < v.len; i++)
+        all |= (unsigned char)v.s[i];
+    return !(all & UINT64_C(0x8080808080808080));
+}
+
 /* Stringprep that is not stable when done again is refused: one address, one text. */
 static bool prepare(char text[PART_MAX + 1], const Stringprep_profile *profile) {
     char again[PART_MAX + 1];
@@ -80,30 +92,46 @@ write_prepared(struct writer *w, const char *in, size_t len, const Stringprep_pr
     return true;
 }
 
+/* Writes ASCII, capitals as small letters; false if a character is not ALLOWED, or is not ASCII. */
+static inline bool write_folded(struct writer *w, const char *in, size_t len, unsigned allowed) {
+    char *to = w->at;
+    unsigned all = allowed;
+    for (size_t i = 0; i < len; i++) {
+        unsigned class = char_class(in[i]);
+        all &= class;
+        to[i] = (char)(in[i] | (char)((class & UPPER) << 2));
+    }
+    w->at += len;
+    return all;
+}
+
+/* The same for a resource, which takes all that can be printed, as it is. */
+static inline bool write_printable(struct writer *w, const char *in, size_t len) {
+    unsigned char other = 0;
+    for (size_t i = 0; i < len; i++)
+        other |= (unsigned char)(in[i] - ' ') > '~' - ' ';
+    memcpy(w->at, in, len);
+    w->at += len;
+    return !other;
+}
+
 /* A part that is not the domain. */
 static bool write_part(struct writer *w, const char *in, size_t len, unsigned allowed,
                        const Stringprep_profile *profile) {
     char *from = w->at;
     if (!len || len > PART_MAX)
         return false;
-    for (size_t i = 0; i < len; i++) {
-        unsigned class = char_class(in[i]);
-        if (in[i] & 0x80) {
-            w->at = from;
-            return write_prepared(w, in, len, profile, allowed);
-        }
-        if (!(class & allowed))
-            return false;
-        *w->at++ = (char)(allowed == IN_LOCAL && class & UPPER ? in[i] | 0x20 : in[i]);
-    }
-    return true;
+    if (allowed == IN_LOCAL ? write_folded(w, in, len, IN_LOCAL) : write_printable(w, in, len))
+        return true;
+    w->at = from;
+    return !is_ascii((struct mk_view){ in, len }) && write_prepared(w, in, len, profile, allowed);
 }
 
 /* Bytes of the dot at P, or of one of those that RFC 3490 takes for it; 0 if it is none. */
 static size_t dot_len(const char *p, const char *end) {
     static const char dots[][4] = { "\xe3\x80\x82", "\xef\xbc\x8e", "\xef\xbd\xa1" };
-    if (*p == '.')
-        return 1;
+    if (!(*p & 0x80))
+        return *p == '.';
     for (size_t i = 0; i < sizeof dots / sizeof dots[0] && end - p >= 3; i++)
         if (memcmp(p, dots[i], 3) == 0)
             return 3;
@@ -125,13 +153,7 @@ static bool write_label(struct writer *w, const char *in, size_t len, bool ascii
         return write_prepared_label(w, in, len);
     if (len > (size_t)(w->end - w->at))
         return false;
-    for (size_t i = 0; i < len; i++) {
-        unsigned class = char_class(in[i]);
-        if (!(class & IN_DOMAIN))
-            return false;
-        *w->at++ = (char)(class & UPPER ? in[i] | 0x20 : in[i]);
-    }
-    return len > 0;
+    return write_folded(w, in, len, IN_DOMAIN) && len > 0;
 }
 
 /* IPv6 in brackets; in the one form that inet_ntop() gives it. */
@@ -205,13 +227,6 @@ static bool write_jid(struct mk_jid *j, struct writer *w, struct mk_view local, 
     j->text_len = (uint16_t)(w->at - from);
     *w->at = '\0';
     return true;
-}
-
-static bool is_ascii(struct mk_view v) {
-    unsigned char all = 0;
-    for (size_t i = 0; i < v.len; i++)
-        all |= (unsigned char)v.s[i];
-    return !(all & 0x80);
 }
 
 /* Preparation may make a part longer: then it is written aside first. */

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "util/mem.h"
-#include "util/table.h"
 #include "xml/parser.h"
-#include <pthread.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* What every server meets; plugins' own namespaces come with their rows. */
@@ -29,27 +28,79 @@ static const char common[] =
     "urn:xmpp:push:0 urn:xmpp:reply:0 urn:xmpp:reactions:0 urn:xmpp:message-correct:0 urn:xmpp:fallback:0 "
     "urn:xmpp:avatar:metadata";
 
-static struct table atoms;
-static pthread_once_t once = PTHREAD_ONCE_INIT;
-
-struct key {
-    const char *text;
+/*
+ * Open addressing, half full at most, over what is declared before anybody else's bytes are looked up: crafted names meet
+ * no longer way than our own make.
+ */
+struct atom {
+    uint64_t hash;
     size_t len;
+    const char *text; /* NULL: a free place */
 };
+static struct atom *atoms;
+static size_t mask, count;
 
-static bool same_text(const void *item, const void *key) {
-    const struct key *k = key;
-    return strncmp(item, k->text, k->len) == 0 && ((const char *)item)[k->len] == '\0';
+static uint64_t word_at(const char *p) {
+    uint64_t word;
+    memcpy(&word, p, sizeof word);
+    return word;
+}
+
+static uint32_t half_at(const char *p) {
+    uint32_t half;
+    memcpy(&half, p, sizeof half);
+    return half;
+}
+
+/* Of a name's length, its first bytes and its last ones: names that agree in these are rare. */
+static inline uint64_t hash_name(const char *text, size_t len) {
+    uint64_t first = 0, last = 0;
+    if (len >= 8) {
+        first = word_at(text);
+        last = word_at(text + len - 8);
+    } else if (len >= 4) {
+        first = half_at(text);
+        last = half_at(text + len - 4);
+    } else if (len) {
+        first = (unsigned char)text[0];
+        last = (uint64_t)(unsigned char)text[len / 2] << 8 | (unsigned char)text[len - 1];
+    }
+    uint64_t h = (first ^ (uint64_t)len << 56) * UINT64_C(0x9e3779b97f4a7c15);
+    h = (h ^ h >> 32 ^ last) * UINT64_C(0xd6e8feb86659fd93);
+    return h ^ h >> 32;
+}
+
+/* Where TEXT is, or would be. */
+static inline struct atom *place_of(uint64_t hash, const char *text, size_t len) {
+    size_t i = hash & mask;
+    while (atoms[i].text && (atoms[i].hash != hash || atoms[i].len != len || memcmp(atoms[i].text, text, len) != 0))
+        i = (i + 1) & mask;
+    return &atoms[i];
+}
+
+static void grow(void) {
+    struct atom *old = atoms;
+    size_t size = old ? mask + 1 : 0;
+    atoms = xcalloc(size ? 2 * size : 512, sizeof *atoms);
+    mask = (size ? 2 * size : 512) - 1;
+    for (size_t i = 0; i < size; i++)
+        if (old[i].text)
+            *place_of(old[i].hash, old[i].text, old[i].len) = old[i];
+    free(old);
 }
 
 static void declare(const char *text, size_t len) {
-    struct key key = { text, len };
-    uint64_t hash = hash_bytes(text, len);
-    if (!table_find(&atoms, hash, same_text, &key))
-        table_add(&atoms, hash, xmemdup(text, len));
+    if (!atoms || 2 * count > mask)
+        grow();
+    uint64_t hash = hash_name(text, len);
+    struct atom *a = place_of(hash, text, len);
+    if (a->text)
+        return;
+    *a = (struct atom){ hash, len, xmemdup(text, len) };
+    count++;
 }
 
-static void declare_common(void) {
+__attribute__((constructor)) static void declare_common(void) {
     declare("", 0);
     for (const char *p = common; *p; p += strspn(p, " ")) {
         size_t len = strcspn(p, " ");
@@ -59,12 +110,9 @@ static void declare_common(void) {
 }
 
 void xml_atom_declare(const char *text) {
-    pthread_once(&once, declare_common);
     declare(text, strlen(text));
 }
 
 const char *xml_atom(const char *text, size_t len) {
-    pthread_once(&once, declare_common);
-    struct key key = { text, len };
-    return table_find(&atoms, hash_bytes(text, len), same_text, &key);
+    return place_of(hash_name(text, len), text, len)->text;
 }

@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "xml/escape.h"
 #include "xml/out.h"
+#include <stdbool.h>
 #include <string.h>
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 
 /* Bit 1: in content; bit 2: in attributes. */
 static const unsigned char special[256] = {
@@ -27,8 +31,36 @@ static const char *entity(char c) {
     }
 }
 
+#ifdef __SSE2__
+/* Whether any of 16 bytes is one of & ' < >, a control character, or above ASCII: these may be special, others are not. */
+static inline bool may_be_special(const char *p) {
+    __m128i v = _mm_loadu_si128((const __m128i *)(const void *)p);
+    __m128i amp_apos = _mm_cmpeq_epi8(_mm_or_si128(v, _mm_set1_epi8(1)), _mm_set1_epi8('\''));
+    __m128i less_more = _mm_cmpeq_epi8(_mm_or_si128(v, _mm_set1_epi8(2)), _mm_set1_epi8('>'));
+    __m128i control = _mm_cmplt_epi8(v, _mm_set1_epi8(' '));
+    return _mm_movemask_epi8(_mm_or_si128(control, _mm_or_si128(amp_apos, less_more)));
+}
+
+/* True if all can stand as it is; false tells nothing.  Most addresses and texts are so. */
+static bool is_harmless(const char *text, size_t len) {
+    if (len < 16)
+        return false;
+    for (size_t i = 0; i < len - 16; i += 16)
+        if (may_be_special(text + i))
+            return false;
+    return !may_be_special(text + len - 16);
+}
+#else
+static bool is_harmless(const char *text, size_t len) {
+    (void)text;
+    return len == 0;
+}
+#endif
+
 char *escape_as(char *out, enum escape how, const char *text, size_t len) {
     const char *from = text, *end = text + len;
+    if (is_harmless(text, len))
+        return (char *)mempcpy(out, text, len);
     for (const char *p = text; p < end; p++) {
         if (!(special[(unsigned char)*p] & how))
             continue;
@@ -41,6 +73,8 @@ char *escape_as(char *out, enum escape how, const char *text, size_t len) {
 
 size_t escaped_len(enum escape how, const char *text, size_t len) {
     size_t out = len;
+    if (is_harmless(text, len))
+        return len;
     for (size_t i = 0; i < len; i++)
         if (special[(unsigned char)text[i]] & how)
             out += strlen(entity(text[i])) - 1;

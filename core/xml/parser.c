@@ -5,6 +5,7 @@
 #include "util/mem.h"
 #include "xml/context.h"
 #include "xml/out.h"
+#include "xml/plain.h"
 #include "xml/wire.h"
 #include <libxml/parser.h>
 #include <libxml/xmlerror.h>
@@ -81,8 +82,7 @@ static void give_back(struct parsers *p, enum xml_profile profile) {
 /* Room before the source: a `from` of FROM_LEN, quotes, and a little for characters that need escaping or for `to`. */
 enum { ROOM = 64 };
 
-static struct mk_stanza *new_stanza(enum xml_profile profile, const char *data, size_t len, size_t from_len) {
-    struct mk_stanza *s = stanza_new();
+static void set_source(struct mk_stanza *s, enum xml_profile profile, const char *data, size_t len, size_t from_len) {
     size_t room = from_len + ROOM;
     char *block = arena_alloc(&s->arena, room + len + 1);
     memcpy(block + room, data, len);
@@ -91,7 +91,6 @@ static struct mk_stanza *new_stanza(enum xml_profile profile, const char *data, 
     s->wire = block + room;
     s->wire_len = (uint32_t)len;
     s->headroom = (uint32_t)room;
-    return s;
 }
 
 static enum mk_kind kind_of(const struct mk_elem *root) {
@@ -123,12 +122,29 @@ static void read_root(struct mk_stanza *s, const struct root_facts *facts) {
     s->from = address(s, "from", &s->bad_from);
 }
 
-static struct mk_stanza *parse_in(struct context *x, enum xml_profile profile, const char *data, size_t len,
-                                  size_t from_len, struct root_facts *facts) {
+/* PREFIXES: of the stream's root, NULL if it has none of its own. */
+static bool parse_tree(struct parsers *p, enum xml_profile profile, const char *prefixes, struct mk_stanza *s,
+                       struct root_facts *facts) {
+    if (plain_parse(s, profile, s->wire, s->wire_len, facts))
+        return true;
+    if (!prefixes) {
+        bool good = context_parse(take(p, profile), s, s->wire, s->wire_len, facts);
+        give_back(p, profile);
+        return good;
+    }
+    struct context *x = context_new(profile, prefixes);
+    bool good = context_parse(x, s, s->wire, s->wire_len, facts);
+    context_free(x);
+    return good;
+}
+
+static struct mk_stanza *parse_in(struct parsers *p, enum xml_profile profile, const char *prefixes, const char *data,
+                                  size_t len, size_t from_len, struct root_facts *facts) {
     if (len < 4 || len > WIRE_MAX || data[0] != '<' || data[len - 1] != '>')
         return NULL;
-    struct mk_stanza *s = new_stanza(profile, data, len, from_len);
-    if (!context_parse(x, s, s->wire, len, facts)) {
+    struct mk_stanza *s = stanza_new();
+    set_source(s, profile, data, len, from_len);
+    if (!parse_tree(p, profile, prefixes, s, facts)) {
         mk_release(s);
         return NULL;
     }
@@ -149,13 +165,6 @@ static bool is_foreign(const struct mk_stanza *s, const struct root_facts *facts
     return says_profile(s) || (s->kind != MK_NONZA && (s->root->scope == ELEM_BOUND || facts->has_prefix));
 }
 
-static struct mk_stanza *parse_plain(struct parsers *p, enum xml_profile profile, const char *data, size_t len,
-                                     size_t from_len, struct root_facts *facts) {
-    struct mk_stanza *s = parse_in(take(p, profile), profile, data, len, from_len, facts);
-    give_back(p, profile);
-    return s;
-}
-
 /* The same stanza, written with no prefix but its own. */
 static struct mk_stanza *parse_rewritten(struct parsers *p, enum xml_profile profile, struct mk_stanza *s,
                                          size_t from_len) {
@@ -165,7 +174,7 @@ static struct mk_stanza *parse_rewritten(struct parsers *p, enum xml_profile pro
     struct mk_out *o = out_fragment(NULL, &arena);
     out_tree(o, s->root);
     struct mk_view text = out_bytes(o);
-    struct mk_stanza *again = parse_plain(p, profile, text.s, text.len, from_len, &facts);
+    struct mk_stanza *again = parse_in(p, profile, NULL, text.s, text.len, from_len, &facts);
     arena_free(&arena);
     mk_release(s);
     return again;
@@ -173,18 +182,28 @@ static struct mk_stanza *parse_rewritten(struct parsers *p, enum xml_profile pro
 
 struct mk_stanza *parse_stanza(struct parsers *p, enum xml_profile profile, const char *data, size_t len,
                                size_t from_len) {
-    struct root_facts facts;
-    struct mk_stanza *s = parse_plain(p, profile, data, len, from_len, &facts);
-    return is_foreign(s, &facts) ? parse_rewritten(p, profile, s, from_len) : s;
+    return parse_stanza_with(p, profile, NULL, data, len, from_len);
 }
 
 struct mk_stanza *parse_stanza_with(struct parsers *p, enum xml_profile profile, const char *prefixes, const char *data,
                                     size_t len, size_t from_len) {
     struct root_facts facts;
-    struct context *x = context_new(profile, prefixes);
-    struct mk_stanza *s = parse_in(x, profile, data, len, from_len, &facts);
-    context_free(x);
+    struct mk_stanza *s = parse_in(p, profile, prefixes, data, len, from_len, &facts);
     return is_foreign(s, &facts) ? parse_rewritten(p, profile, s, from_len) : s;
+}
+
+struct mk_stanza *parse_next(enum xml_profile profile, const struct xml_limits *limits, const char *data, size_t len,
+                             size_t from_len, size_t *used) {
+    struct root_facts facts;
+    struct mk_stanza *s = stanza_new();
+    if (!plain_next(s, profile, limits, data, len, used, &facts)) {
+        mk_release(s);
+        return NULL;
+    }
+    set_source(s, profile, data, *used, from_len);
+    plain_move(s->root, data, s->wire);
+    read_root(s, &facts);
+    return says_profile(s) ? parse_rewritten(parsers_here(), profile, s, from_len) : s;
 }
 
 /* What the builder wrote is well-formed; should it not be, a reader sees an empty element. */
@@ -206,8 +225,6 @@ void stanza_parse_now(const struct mk_stanza *s) {
     if (!m->lazy)
         return;
     m->lazy = 0;
-    struct parsers *p = parsers_here();
-    if (!context_parse(take(p, m->ns_profile), m, m->wire, m->wire_len, &facts))
+    if (!parse_tree(parsers_here(), m->ns_profile, NULL, m, &facts))
         bare_root(m);
-    give_back(p, m->ns_profile);
 }

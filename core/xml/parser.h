@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The parsers of one worker: libxml2 push contexts left open inside a synthetic root, one a profile, fed whole framed
- * stanzas.  A context is thrown away after an error, after a huge stanza, and when its dictionary has grown.
+ * stanzas, those that plain.c does not read.  A context is thrown away after an error, after a huge stanza, and when its
+ * dictionary has grown.
  */
 #ifndef XML_PARSER_H
 #define XML_PARSER_H
 
+#include "xml/scan.h"
 #include "xml/stanza.h"
 
 /* By default namespace of the stream: jabber:client, jabber:server, jabber:component:accept. */
@@ -26,6 +28,13 @@ struct parsers *parsers_here(void); /* of this worker, else of this thread */
 struct mk_stanza *parse_stanza(struct parsers *p, enum xml_profile profile, const char *data, size_t len,
                                size_t from_len);
 
+/*
+ * Frames and parses the stanza that DATA begins with in one pass, if it is plain (plain.c), all there and within LIMITS:
+ * *USED bytes of it.  NULL for any other, which scan_next() and parse_stanza() will judge.  The last of LEN bytes is '>'.
+ */
+struct mk_stanza *parse_next(enum xml_profile profile, const struct xml_limits *limits, const char *data, size_t len,
+                             size_t from_len, size_t *used);
+
 /* What a stream header said.  Strings are in ARENA, NULL if absent. */
 struct xml_header {
     const char *name, *ns;  /* of the root element */
@@ -38,7 +47,7 @@ struct xml_header {
 enum parse_header_result { HEADER_OK, HEADER_MALFORMED, HEADER_ENCODING /* declared and not UTF-8 */ };
 enum parse_header_result parse_header(struct arena *arena, const char *data, size_t len, struct xml_header *out);
 
-/* The same as parse_stanza for a stream with PREFIXES: a context made for this one element. */
+/* The same as parse_stanza for a stream with PREFIXES, or NULL: an element that needs them has a context of its own. */
 struct mk_stanza *parse_stanza_with(struct parsers *p, enum xml_profile profile, const char *prefixes, const char *data,
                                     size_t len, size_t from_len);
 

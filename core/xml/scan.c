@@ -11,7 +11,7 @@
 #endif
 
 enum state {
-    BETWEEN, /* of stanzas, or before the header; sub: not at the very start any more */
+    BETWEEN, /* 0: of stanzas, or before the header; sub: not at the very start any more */
     OPENING, /* behind '<' */
     CLOSING, /* behind "</" */
     TAG,     /* in a start tag, outside of quotes */

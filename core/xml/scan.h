@@ -7,6 +7,7 @@
 #ifndef XML_SCAN_H
 #define XML_SCAN_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -49,5 +50,10 @@ static inline void scan_init_open(struct scan *s) {
  * keeps the bytes and calls again with the same ones and more.  *USED is set for the four results that have it.
  */
 enum scan_result scan_next(struct scan *s, const struct xml_limits *limits, const char *buf, size_t len, size_t *used);
+
+/* Whether the next byte begins a stanza, or is white space, or the end of the stream. */
+static inline bool scan_is_between(const struct scan *s) {
+    return s->open && !s->pos && !s->depth && !s->state;
+}
 
 #endif

@@ -6,7 +6,6 @@
 #include "xml/parser.h"
 #include "xml/scan.h"
 #include "xml/wire.h"
-#include <string.h>
 
 /* ---- lifetime ----------------------------------------------------------------------------------------------------- */
 
@@ -90,9 +89,9 @@ const char *stanza_type_text(enum mk_type type) {
 
 static enum mk_type find_type(const char *text, enum mk_type first, enum mk_type last, enum mk_type other) {
     for (enum mk_type t = first; t <= last; t++)
-        if (type_names[t] && strcmp(type_names[t], text) == 0)
+        if (type_names[t] && name_same(type_names[t], text))
             return t;
-    return strcmp(text, "error") == 0 ? MK_TYPE_ERROR : other;
+    return name_same(text, "error") ? MK_TYPE_ERROR : other;
 }
 
 enum mk_type stanza_type_of(enum mk_kind kind, const char *text) {
@@ -151,17 +150,13 @@ const char *mk_elem_ns(const struct mk_elem *e) {
     return e->ns;
 }
 
-static bool same(const char *a, const char *b) {
-    return a == b || strcmp(a, b) == 0;
-}
-
 bool mk_elem_is(const struct mk_elem *e, const char *name, const char *ns) {
-    return e && (!name || same(e->name, name)) && (!ns || same(e->ns, ns));
+    return e && (!name || name_same(e->name, name)) && (!ns || name_same(e->ns, ns));
 }
 
 const char *mk_attr_ns(const struct mk_elem *e, const char *name, const char *ns) {
     for (unsigned i = 0; e && i < e->attr_count; i++)
-        if (same(e->attrs[i].name, name) && same(e->attrs[i].ns, ns))
+        if (name_same(e->attrs[i].name, name) && name_same(e->attrs[i].ns, ns))
             return e->attrs[i].value;
     return NULL;
 }

@@ -9,6 +9,7 @@
 #include "util/arena.h"
 #include <meerkat/stanza.h>
 #include <stdatomic.h>
+#include <string.h>
 
 struct xml_attr {
     const char *name, *ns; /* ns "" for none */
@@ -79,6 +80,11 @@ void stanza_parse_now(const struct mk_stanza *s);
 
 /* Gives the caller's reference to the turn of C: it is released when the turn ends. */
 const struct mk_stanza *stanza_lend(struct mk_ctx *c, struct mk_stanza *s);
+
+/* Of two names: most that differ do so in the first byte. */
+static inline bool name_same(const char *a, const char *b) {
+    return a == b || (*a == *b && strcmp(a, b) == 0);
+}
 
 /* enum mk_type of a `type` attribute (NULL if absent) for this kind. */
 enum mk_type stanza_type_of(enum mk_kind kind, const char *text);

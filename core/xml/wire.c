@@ -157,7 +157,7 @@ static void lay_out(struct mk_stanza *s) {
 /* The tree says what the wire says.  There is room for two attributes more than the source had. */
 static void set_attr(struct mk_elem *root, const char *name, const struct mk_jid *jid) {
     uint16_t i = 0;
-    while (i < root->attr_count && (*root->attrs[i].ns || strcmp(root->attrs[i].name, name) != 0))
+    while (i < root->attr_count && (*root->attrs[i].ns || !name_same(root->attrs[i].name, name)))
         i++;
     if (!jid) {
         if (i < root->attr_count)

@@ -4,7 +4,8 @@
  * written and parsed again, in every way there is, and must stay what it was.
  *
  * The first byte chooses the profile and whether the stream is open, the second where the pieces end.  If bit 6 of the
- * first is set, the rest is no XML but choices from which a stanza is made: few of the others are well-formed.
+ * first is set, the rest is no XML but choices from which a stanza is made: few of the others are well-formed.  Bit 5
+ * has the choices be such that the stanza is plain (xml/plain.h).
  */
 #include "run/turn.h"
 #include "util/jid.h"
@@ -12,6 +13,7 @@
 #include "xml/out.h"
 #include "xml/parser.h"
 #include "xml/scan.h"
+#include "xml/test_tree.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -135,6 +137,8 @@ static void take(enum scan_result r, enum xml_profile profile, const char *data,
         mk_release(parse_stanza_with(parsers_here(), profile, header.prefixes, "<a/>", 4, 0));
     if (r != SCAN_STANZA)
         return;
+    if (tree_compare(profile, data, len) == TREE_DIFFERS)
+        differ("read as plain", data, len);
     struct mk_stanza *s = parse_stanza(parsers_here(), profile, data, len, data[len / 2] & 63);
     if (!s)
         return;
@@ -154,12 +158,26 @@ static enum scan_result in_pieces(struct scan *s, const char *data, size_t len, 
     }
 }
 
+/* The size of the stanza at AT if it is plain, else 0. */
+static size_t plain_size(const struct scan *scan, enum xml_profile profile, const char *at, size_t len) {
+    const char *last = memrchr(at, '>', len);
+    size_t used = 0;
+    if (!last || !scan_is_between(scan))
+        return 0;
+    struct mk_stanza *s = parse_next(profile, &limits, at, (size_t)(last + 1 - at), 5, &used);
+    if (!s)
+        return 0;
+    check_sources(s, s->root);
+    mk_release(s);
+    return used;
+}
+
 static void run(const uint8_t *choices, const char *at, size_t len) {
     enum xml_profile profile = choices[0] % XML_PROFILES;
     struct scan whole = { .open = choices[0] >> 7 }, pieces = whole;
     const char *end = at + len;
     while (at < end) {
-        size_t used = 0, used2 = 0;
+        size_t used = 0, used2 = 0, plain = plain_size(&whole, profile, at, (size_t)(end - at));
         enum scan_result r = scan_next(&whole, &limits, at, (size_t)(end - at), &used);
         size_t part = r == SCAN_SPACE ? used : (size_t)(end - at);
         enum scan_result r2 = in_pieces(&pieces, at, part, &used2, choices[1]);
@@ -167,6 +185,8 @@ static void run(const uint8_t *choices, const char *at, size_t len) {
             used = used2; /* of white space any part may come */
         if (r != r2 || (r >= SCAN_SPACE && r <= SCAN_CLOSE && used != used2))
             differ("framed in pieces", at, (size_t)(end - at));
+        if (plain && (r != SCAN_STANZA || plain != used))
+            differ("framed as plain", at, (size_t)(end - at));
         if (r == SCAN_MORE || r > SCAN_CLOSE)
             break;
         whole.pos = pieces.pos = 0;
@@ -209,16 +229,27 @@ static const char *const texts[] = { "text",
                                      "&#13;>'\"" };
 #define CHOOSE(list, n) list[(n) % (sizeof(list) / sizeof((list)[0]))]
 
+/* Of the lists above, a bit each. */
+enum { PLAIN_NAMES = 0xc7, PLAIN_ATTRS = 0x341b, PLAIN_TEXTS = 0x81 };
+
+static unsigned plain_choice(unsigned n, unsigned count, unsigned plain) {
+    for (n %= count; !(plain >> n & 1);)
+        n = (n + 1) % count;
+    return n;
+}
+
 /* Each byte is a choice: open an element, with what the next two say; write text; close. */
-static void make(struct buf *b, const uint8_t *data, size_t size) {
+static void make(struct buf *b, const uint8_t *data, size_t size, bool plain) {
     const char *open[30];
     unsigned depth = 0;
     for (size_t i = 0; i + 3 < size; i++) {
         uint8_t c = data[i];
         if (c < 100 && depth < 30) {
-            open[depth] = CHOOSE(names, depth || c & 7 ? c : 0u);
+            unsigned name = depth || c & 7 ? c : 0u;
+            open[depth] = CHOOSE(names, plain ? plain_choice(name, 8, PLAIN_NAMES) : name);
             buf_printf(b, "<%s", open[depth]);
             unsigned bits = data[i + 1] | (unsigned)data[i + 2] << 8;
+            bits &= plain ? PLAIN_ATTRS : ~0u;
             for (unsigned k = 0; k < 16; k++)
                 if (bits >> k & 1)
                     buf_puts(b, CHOOSE(attrs, k));
@@ -226,7 +257,7 @@ static void make(struct buf *b, const uint8_t *data, size_t size) {
             depth += !(data[i + 3] & 1);
             i += 3;
         } else if (c < 180 && depth) {
-            buf_puts(b, CHOOSE(texts, c));
+            buf_puts(b, CHOOSE(texts, plain ? plain_choice(c, 10, PLAIN_TEXTS) : c));
         } else if (depth) {
             buf_printf(b, "</%s>", open[--depth]);
         }
@@ -244,7 +275,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     }
     struct buf b = { 0 };
     const uint8_t choices[2] = { data[0] | 0x80, data[1] };
-    make(&b, data + 2, size - 2);
+    make(&b, data + 2, size - 2, data[0] & 0x20);
     if (b.len)
         run(choices, b.data, b.len);
     buf_free(&b);
