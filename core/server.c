@@ -5,6 +5,7 @@
 #include "copy.h"
 #include "load/load.h"
 #include "net/conn.h"
+#include "net/ring.h"
 #include "route/plugin_conn.h"
 #include "route/router.h"
 #include "run/offload.h"
@@ -469,13 +470,29 @@ static void each_listener(void (*each)(const struct listener_config *config, int
         each(&server.settings.listeners[i], listener_port(server.listeners[i]), arg);
 }
 
+static void choose_ring(void) {
+    ring_use = (enum ring_use)server.settings.io_uring;
+    ring_least = server.settings.yield_chaos ? 1 : ring_least;
+    if (ring_use == RING_OFF)
+        return;
+    if (ring_works()) {
+        log_notice("sockets are read and written in batches, by io_uring");
+        return;
+    }
+    if (ring_use == RING_ON)
+        log_warning(
+            "io_uring is not to be had, from the kernel or in this build: sockets are read and written one by one");
+    ring_use = RING_OFF;
+}
+
 static int serve(void) {
-    static const struct worker_hooks hooks = { worker_begin, worker_before_wait, worker_end };
+    static const struct worker_hooks hooks = { worker_begin, worker_before_wait, worker_end, net_read };
     static struct admin_server admin = { .reload = reload, .stop = begin_stop, .listeners = each_listener };
     char why[512];
     server.base = event_base_new();
     watch_signals();
     main_setup(server.base);
+    choose_ring();
     if (offload_start((unsigned)server.settings.offload_threads) != 0 ||
         workers_start((unsigned)server.settings.workers, (unsigned)server.settings.fibers, STACK_SIZE, &hooks) != 0) {
         log_error("the workers could not start");

@@ -6,7 +6,7 @@
 #include <string.h>
 
 struct top {
-    int64_t workers, offload_threads;
+    int64_t workers, offload_threads, io_uring;
     const char *plugin_dir; /* the loader's; listed here so that the manual has it */
     const char *pid_file;
     bool yield_chaos;
@@ -30,10 +30,17 @@ static const char *const log_formats[] = { "text", "json", "journal", NULL };
 static const char *const log_levels[] = { "error", "warning", "notice", "info", "debug", NULL };
 static const char *const tls_modes[] = { "starttls", "direct", "plain", NULL };
 
+static const char *const ring_uses[] = { "auto", "on", "off", NULL }; /* enum ring_use */
+
 static const struct mk_opt_decl top_rows[] = {
     MK_OPT_INT(struct top, workers, "0", 0, 1024, 0, "Threads that serve clients. 0 is one for each processor."),
     MK_OPT_INT(struct top, offload_threads, "2", 1, 256, 0,
                "Threads for work that computes or blocks, such as the hash of a password."),
+    MK_OPT_ENUM(
+        struct top, io_uring, "auto", ring_uses, 0,
+        "Whether the sockets of many clients are read and written with one call of the kernel, which takes less "
+        "processor time when there is much to do. auto does so where the kernel lets the server; on also warns "
+        "where it does not."),
     MK_OPT_TEXT(
         struct top, plugin_dir, NULL, 0,
         "Folders that plugins are loaded from, separated by colons. Without it the one this server was built for."),
@@ -241,6 +248,7 @@ void settings_read(struct arena *arena, struct conf_node *root, struct settings 
     read_group(arena, root, 6, &s->journal, e);
     s->workers = top.workers;
     s->offload_threads = top.offload_threads;
+    s->io_uring = top.io_uring;
     s->pid_file = top.pid_file;
     s->yield_chaos = top.yield_chaos;
     s->log = (struct log_config){ (enum log_format)log.format, log.file, level_of(log.level) };

@@ -17,6 +17,7 @@
 struct settings {
     int64_t workers; /* 0: one a processor */
     int64_t offload_threads;
+    int64_t io_uring; /* enum ring_use */
     const char *pid_file;
     struct listener_config *listeners;
     unsigned listener_count;

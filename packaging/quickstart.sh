@@ -144,7 +144,7 @@ install_packages() {
     local missing=() package root=()
     for package in gcc libc6-dev meson ninja-build pkg-config openssl libevent-dev libgnutls28-dev libxml2-dev libconfig-dev \
         libcjson-dev libidn-dev libhiredis-dev libhttp-parser-dev libltdl-dev libmariadb-dev libpng-dev libpq-dev \
-        libsqlite3-dev libsystemd-dev libunbound-dev unixodbc-dev zlib1g-dev; do
+        libsqlite3-dev libsystemd-dev libunbound-dev liburing-dev unixodbc-dev zlib1g-dev; do
         if [ "$package" = pkg-config ] && is_installed pkgconf; then
             continue # its other name
         fi

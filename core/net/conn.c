@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A connection's life on its worker: edges in, steps out.  Class functions run from here and from read.c only. */
 #include "net/net.h"
+#include "net/ring.h"
 #include "run/metric.h"
 #include "util/mem.h"
 #include <errno.h>
@@ -102,7 +103,9 @@ static void on_event(evutil_socket_t fd, short what, void *arg) {
         c->flags |= CONN_HUP;
     if ((what & EV_WRITE) && (c->flags & CONN_BLOCKED) && !unblock(c))
         return;
-    conn_step(c);
+    struct ring *ring = net_of(c)->ring;
+    if (!ring || !ring_read_later(ring, c))
+        conn_step(c);
 }
 
 static void add_event(struct conn *c) {
@@ -133,6 +136,8 @@ void conn_free_now(struct conn *c) {
         nw->current = NULL;
     if (list_linked(&c->link))
         list_remove(&c->link);
+    if (c->flags & CONN_QUEUED)
+        ring_forget(nw->ring, c, false);
     if (c->worker) {
         event_del(&c->event);
         METRIC(c->worker, connections, -1);
@@ -199,6 +204,8 @@ void conn_detach(struct conn *c) {
         conn_take_back(c);
         nw->current = NULL;
     }
+    if (c->flags & CONN_QUEUED)
+        ring_forget(nw->ring, c, true);
     if (list_linked(&c->link))
         list_remove(&c->link);
     c->flags &= ~CONN_WORK;
@@ -239,12 +246,19 @@ void conn_timer_stop(struct conn *c) {
     c->timer = NULL;
 }
 
+void net_read(struct worker *w) {
+    struct net_worker *nw = w->net;
+    if (nw->ring)
+        ring_read(nw->ring);
+}
+
 int net_worker_start(struct worker *w) {
     struct net_worker *nw = xcalloc(1, sizeof *nw);
     nw->post.run = run_work;
     list_init(&nw->work);
     list_init(&nw->doubtful);
     list_init(&nw->closing);
+    nw->ring = ring_new();
     nw->cipher = xmalloc(CIPHER_SIZE);
     nw->record = xmalloc(RECORD_SIZE);
     w->net = nw;
@@ -267,6 +281,8 @@ void net_worker_stop(struct worker *w) {
     while (list_pop(&nw->doubtful))
         ;
     wheel_stop(&nw->sweep);
+    ring_free(nw->ring);
+    nw->ring = NULL;
     output_pool_free(nw);
     free(nw->cipher);
     free(nw->record);

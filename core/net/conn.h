@@ -45,7 +45,8 @@ enum conn_flags {
     CONN_HUP = 2048,    /* the peer sent its FIN: read on until EOF, even after a short read */
     CONN_SHUT = 4096,   /* we sent our FIN */
     CONN_TOLD = 8192,   /* class->closed was called */
-    CONN_WORK = 16384   /* in the list for the loop's next turn */
+    CONN_WORK = 16384,  /* in the list for the loop's next turn */
+    CONN_QUEUED = 32768 /* waits to be read with others; see ring.h */
 };
 
 struct conn {
@@ -166,6 +167,7 @@ void tls_teardown(void);
 /* Per worker: pools and the list of dirty connections. */
 int net_worker_start(struct worker *w);
 void net_worker_stop(struct worker *w);
+void net_read(struct worker *w);  /* what is to be read of many at once: after the events of a loop turn */
 void net_flush(struct worker *w); /* writes out all dirty connections: end of a loop turn, and after 32 of them */
 
 #endif

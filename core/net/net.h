@@ -7,6 +7,7 @@
 #include <gnutls/abstract.h>
 #include <gnutls/gnutls.h>
 #include <sys/types.h>
+#include <sys/uio.h>
 
 struct chunk {
     struct chunk *next;
@@ -33,10 +34,11 @@ struct net_worker {
     struct conn *current; /* whose class function runs; NULL once it has left this worker */
     const char *given;    /* to its input */
     size_t given_len, took;
-    char *cipher; /* CIPHER_SIZE bytes: read from a TLS socket */
-    char *record; /* RECORD_SIZE bytes: the chunks of one record, joined */
+    struct ring *ring; /* NULL: sockets are read and written one by one */
+    char *cipher;      /* CIPHER_SIZE bytes: read from a TLS socket */
+    char *record;      /* RECORD_SIZE bytes: the chunks of one record, joined */
 };
-enum { CIPHER_SIZE = 32 * 1024, RECORD_SIZE = 16 * 1024 };
+enum { CIPHER_SIZE = 32 * 1024, RECORD_SIZE = 16 * 1024, OUTPUT_IOV = 16 };
 
 struct tls {
     gnutls_session_t session; /* NULL before the first step of the handshake */
@@ -75,6 +77,13 @@ void conn_drop_input(struct conn *c); /* at once, or when class->input returns *
 void conn_free_input(struct conn *c);
 void conn_doubt(struct conn *c);                         /* it may have ended unseen: to be read once more later */
 ssize_t conn_recv(struct conn *c, void *to, size_t len); /* the socket itself; -1 and errno, 0 EOF */
+size_t conn_rate_room(struct conn *c, size_t room);      /* what of ROOM its rate allows */
+/*
+ * Somebody else has read: RESULT bytes (-errno) of ROOM, behind KEPT ones that were there before, at DATA.  Gives them to
+ * the class, or keeps them if they are not wanted now.  False if the connection is gone.
+ */
+bool conn_received(struct conn *c, const char *data, size_t kept, size_t room, int result);
+void conn_keep_received(struct conn *c, const char *data, size_t kept, size_t room, int result);
 
 /* output.c */
 void output_write(struct conn *c); /* as much as the socket takes */
@@ -82,6 +91,9 @@ void output_drop(struct conn *c);
 void output_mark(struct conn *c); /* for the next flush */
 void output_unmark(struct conn *c);
 void output_sent(struct conn *c, size_t len); /* the first LEN bytes are out */
+unsigned output_gather(const struct conn *c, size_t len,
+                       struct iovec *iov);               /* the first LEN; at most OUTPUT_IOV pieces */
+bool output_wrote(struct conn *c, ssize_t n, int error); /* what a write of them said; false: no more for now */
 void output_pool_free(struct net_worker *nw);
 
 /* close.c */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Output: pooled chunks, written out at the end of the loop turn or when many connections have some. */
 #include "net/net.h"
+#include "net/ring.h"
 #include "run/metric.h"
 #include "util/mem.h"
 #include <errno.h>
@@ -11,8 +12,7 @@
 enum {
     CHUNK_DATA = 4080 - sizeof(struct chunk), /* with malloc's own bytes a quarter of 16 KiB */
     POOL_MAX = 128,
-    DIRTY_MAX = 32,
-    IOV_COUNT = 16
+    DIRTY_MAX = 32
 };
 
 static struct chunk *chunk_new(struct net_worker *nw, size_t len) {
@@ -151,42 +151,78 @@ void output_unmark(struct conn *c) {
     nw->dirty_count--;
 }
 
+static struct conn *pop_dirty(struct net_worker *nw) {
+    struct conn *c = nw->dirty;
+    nw->dirty = c->dirty_next;
+    nw->dirty_count--;
+    c->flags &= ~CONN_DIRTY;
+    return c;
+}
+
+static bool fits_batch(const struct conn *c) {
+    return !c->tls && c->out_len && !(c->flags & (CONN_DEAD | CONN_BLOCKED | CONN_SHUT));
+}
+
+static void flush_together(struct net_worker *nw) {
+    struct conn *batch[RING_BATCH];
+    unsigned count = 0;
+    while (nw->dirty && count < RING_BATCH) {
+        struct conn *c = pop_dirty(nw);
+        if (fits_batch(c))
+            batch[count++] = c;
+        else
+            output_write(c);
+    }
+    if (count)
+        ring_write(nw->ring, batch, count);
+}
+
 void net_flush(struct worker *w) {
     struct net_worker *nw = w->net;
-    while (nw->dirty) {
-        struct conn *c = nw->dirty;
-        nw->dirty = c->dirty_next;
-        nw->dirty_count--;
-        c->flags &= ~CONN_DIRTY;
-        output_write(c);
+    while (nw->dirty)
+        if (nw->ring && nw->dirty_count >= ring_least)
+            flush_together(nw);
+        else
+            output_write(pop_dirty(nw));
+}
+
+unsigned output_gather(const struct conn *c, size_t len, struct iovec *iov) {
+    unsigned count = 0;
+    size_t sum = 0;
+    for (struct chunk *k = c->out; k && sum < len && count < OUTPUT_IOV; k = k->next) {
+        size_t part = k->end - k->start;
+        if (part > len - sum)
+            part = len - sum;
+        iov[count++] = (struct iovec){ k->data + k->start, part };
+        sum += part;
     }
+    return count;
+}
+
+bool output_wrote(struct conn *c, ssize_t n, int error) {
+    if (n >= 0) {
+        output_sent(c, (size_t)n);
+        return true;
+    }
+    if (error == EINTR)
+        return true;
+    if (error == EAGAIN)
+        c->flags |= CONN_BLOCKED;
+    else
+        conn_fail(c, error);
+    return false;
 }
 
 /* Writes the first LEN bytes of the queue as they are; false if not all went out. */
 static bool write_plain(struct conn *c, size_t len) {
     while (len) {
-        struct iovec iov[IOV_COUNT];
-        unsigned count = 0;
-        size_t sum = 0;
-        for (struct chunk *k = c->out; k && sum < len && count < IOV_COUNT; k = k->next) {
-            size_t part = k->end - k->start;
-            if (part > len - sum)
-                part = len - sum;
-            iov[count++] = (struct iovec){ k->data + k->start, part };
-            sum += part;
-        }
-        struct msghdr message = { .msg_iov = iov, .msg_iovlen = count };
+        struct iovec iov[OUTPUT_IOV];
+        struct msghdr message = { .msg_iov = iov, .msg_iovlen = output_gather(c, len, iov) };
         ssize_t n = sendmsg(c->fd, &message, MSG_NOSIGNAL);
-        if (n < 0) {
-            if (errno == EINTR)
-                continue;
-            if (errno == EAGAIN)
-                c->flags |= CONN_BLOCKED;
-            else
-                conn_fail(c, errno);
+        if (!output_wrote(c, n, errno))
             return false;
-        }
-        output_sent(c, (size_t)n);
+        if (n < 0)
+            continue;
         if (c->tls)
             c->tls->plain -= (uint32_t)n;
         len -= (size_t)n;

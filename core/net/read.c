@@ -96,7 +96,7 @@ static void on_rate(struct timer *t) {
     conn_step(c);
 }
 
-static size_t rate_room(struct conn *c, size_t room) {
+size_t conn_rate_room(struct conn *c, size_t room) {
     if (!c->rate)
         return room;
     uint64_t now = worker_now_ms(c->worker);
@@ -146,33 +146,43 @@ void conn_doubt(struct conn *c) {
     }
 }
 
-ssize_t conn_recv(struct conn *c, void *to, size_t len) {
-    ssize_t n;
-    do
-        n = recv(c->fd, to, len, 0);
-    while (n < 0 && errno == EINTR);
+/* A read for LEN bytes gave N. */
+static void note_length(struct conn *c, ssize_t n, size_t len) {
     if (n <= 0) {
         c->flags &= ~CONN_SOCKET;
     } else if ((size_t)n < len && !(c->flags & CONN_HUP)) {
         c->flags &= ~CONN_SOCKET;
         conn_doubt(c);
     }
+}
+
+ssize_t conn_recv(struct conn *c, void *to, size_t len) {
+    ssize_t n;
+    do
+        n = recv(c->fd, to, len, 0);
+    while (n < 0 && errno == EINTR);
+    note_length(c, n, len);
     return n;
 }
 
-static size_t plain_read(struct conn *c, char *to, size_t len) {
-    ssize_t n = conn_recv(c, to, len);
+/* What a read of the plain socket, noted, means. */
+static size_t judge(struct conn *c, ssize_t n, int error) {
     if (!(c->flags & CONN_SOCKET))
         c->flags &= ~CONN_READABLE;
     if (n > 0)
         return (size_t)n;
     if (n == 0) {
         c->flags |= CONN_EOF;
-    } else if (errno != EAGAIN) {
-        conn_fail(c, errno);
+    } else if (error != EAGAIN) {
+        conn_fail(c, error);
         c->flags &= ~CONN_READABLE;
     }
     return 0;
+}
+
+static size_t plain_read(struct conn *c, char *to, size_t len) {
+    ssize_t n = conn_recv(c, to, len);
+    return judge(c, n, errno);
 }
 
 /* Where to read: behind the kept input.  Returns its start, and the room behind it in *ROOM. */
@@ -194,18 +204,50 @@ static char *place(struct conn *c, size_t *room) {
     return c->in;
 }
 
+static void heard(struct conn *c, size_t len) {
+    METRIC(c->worker, bytes_in, (int64_t)len);
+    c->heard_ms = worker_now_ms(c->worker);
+    rate_spend(c, len);
+}
+
 /* False if the connection is gone. */
 static bool read_once(struct conn *c) {
     size_t room, kept = c->in_len;
     char *data = place(c, &room);
-    room = rate_room(c, room);
+    room = conn_rate_room(c, room);
     size_t n = c->tls ? tls_read(c, data + kept, room) : plain_read(c, data + kept, room);
     if (n == 0)
         return true;
-    METRIC(c->worker, bytes_in, (int64_t)n);
-    c->heard_ms = worker_now_ms(c->worker);
-    rate_spend(c, n);
+    heard(c, n);
     c->flags &= ~CONN_AGAIN;
+    return give(c, data, kept + n);
+}
+
+static size_t judge_received(struct conn *c, size_t room, int result) {
+    if (result == -EINTR)
+        return 0; /* it is still readable */
+    note_length(c, result < 0 ? -1 : result, room);
+    return judge(c, result < 0 ? -1 : result, -result);
+}
+
+void conn_keep_received(struct conn *c, const char *data, size_t kept, size_t room, int result) {
+    size_t n = judge_received(c, room, result);
+    if (n == 0 || (c->flags & (CONN_CLOSING | CONN_HANDSHAKE)))
+        return;
+    heard(c, n);
+    keep(c, data, kept + n);
+    c->flags |= CONN_AGAIN;
+}
+
+bool conn_received(struct conn *c, const char *data, size_t kept, size_t room, int result) {
+    if (c->flags & (CONN_CLOSING | CONN_HANDSHAKE | CONN_TOLD | CONN_PAUSED | CONN_LIMITED)) {
+        conn_keep_received(c, data, kept, room, result);
+        return true;
+    }
+    size_t n = judge_received(c, room, result);
+    if (n == 0)
+        return true;
+    heard(c, n);
     return give(c, data, kept + n);
 }
 

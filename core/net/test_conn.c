@@ -603,13 +603,18 @@ static void addresses(void) {
     CHECK_TEXT(text, "unknown");
 }
 
+#ifndef RING_TESTS
+#define RING_TESTS
+#endif
+
 int main(void) {
     start_workers(1);
-    int rc = CHECK_RUN(T(is_small), T(addresses), T(echoes), T(counts), T(bytewise), T(keeps_long_lines), T(megabyte),
-                       T(blocked_output), T(flushes_in_batches), T(pauses), T(nobody_starves), T(limits_the_rate),
-                       T(small_rate_has_a_burst), T(closes_after_output), T(close_waits_two_seconds_at_most),
-                       T(closes_inside_input), T(frees_inside_input), T(closes_when_told), T(sees_the_end_behind_data),
-                       T(write_error_is_told_from_the_loop), T(end_with_kept_input), T(stop_closes));
+    int rc = CHECK_RUN(RING_TESTS T(is_small), T(addresses), T(echoes), T(counts), T(bytewise), T(keeps_long_lines),
+                       T(megabyte), T(blocked_output), T(flushes_in_batches), T(pauses), T(nobody_starves),
+                       T(limits_the_rate), T(small_rate_has_a_burst), T(closes_after_output),
+                       T(close_waits_two_seconds_at_most), T(closes_inside_input), T(frees_inside_input),
+                       T(closes_when_told), T(sees_the_end_behind_data), T(write_error_is_told_from_the_loop),
+                       T(end_with_kept_input), T(stop_closes));
     stop_workers();
     return rc;
 }

@@ -5,6 +5,7 @@
 
 #include "check.h"
 #include "net/net.h"
+#include "net/ring.h"
 #include "run/metric.h"
 #include "util/list.h"
 #include "util/log.h"
@@ -31,8 +32,15 @@ static int start_test_worker(struct worker *w) {
     return net_worker_start(w);
 }
 
+/* By default one socket at a time; with RING, which a file defines before it includes this, in batches. */
 UNUSED static void start_workers(unsigned count) {
-    static const struct worker_hooks hooks = { start_test_worker, net_flush, net_worker_stop };
+#ifdef RING
+    ring_use = RING_AUTO;
+    ring_least = 1;
+#else
+    ring_use = RING_OFF;
+#endif
+    static const struct worker_hooks hooks = { start_test_worker, net_flush, net_worker_stop, net_read };
     for (unsigned i = 0; i < SERVER_METRIC_COUNT; i++)
         server_metric_place[i] = i;
     if (workers_start(count, 4, 64 * 1024, &hooks) != 0)

@@ -158,6 +158,8 @@ static void loop(struct worker *w) {
         send_wakes(w);
         w->clock_stale = true;
         event_base_loop(w->base, has_ready(w) ? EVLOOP_ONCE | EVLOOP_NONBLOCK : EVLOOP_ONCE);
+        if (upper.after_wait)
+            upper.after_wait(w);
     }
 }
 

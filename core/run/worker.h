@@ -75,6 +75,7 @@ struct worker_hooks {                      /* what upper layers do in each worke
     int (*start)(struct worker *w);        /* in the thread, before its loop; non-zero ends the start */
     void (*before_wait)(struct worker *w); /* at the end of every loop turn: flush connections */
     void (*stop)(struct worker *w);        /* in the thread, after its loop */
+    void (*after_wait)(struct worker *w);  /* when the events of a loop turn were told: read connections */
 };
 
 /* Starts COUNT workers and waits until all run.  0 or -1. */
