@@ -17,7 +17,7 @@
 static struct {
     int port, pid, count, burst, accounts;
     double seconds;
-    bool tls;
+    bool tls, tell;
     const char *domain;
 } opt = { .count = 1000, .burst = 1, .accounts = 50, .seconds = 5, .domain = "localhost" };
 
@@ -93,9 +93,16 @@ static void on_message(struct peer *p) {
     }
 }
 
+/* For whoever wants to look at the server while it works. */
+static void say_measuring(void) {
+    if (opt.tell)
+        fputs("measures\n", stderr);
+}
+
 static void measure(void) {
     delivered = 0;
     settle(0.5);
+    say_measuring();
     long first = delivered;
     double cpu = cpu_of(opt.pid), began = now_s();
     settle(opt.seconds);
@@ -177,6 +184,7 @@ static void login(void) {
             began = now_s();
             cpu = cpu_of(opt.pid);
             first = ready;
+            say_measuring();
         }
         if (warm && now_s() - began > opt.seconds)
             break;
@@ -189,7 +197,8 @@ int main(int argc, char **argv) {
     static const struct option options[] = {
         { "port", 1, NULL, 'p' },   { "pid", 1, NULL, 'P' },     { "count", 1, NULL, 'n' },
         { "burst", 1, NULL, 'b' },  { "seconds", 1, NULL, 's' }, { "accounts", 1, NULL, 'a' },
-        { "domain", 1, NULL, 'd' }, { "tls", 0, NULL, 't' },     { NULL, 0, NULL, 0 },
+        { "domain", 1, NULL, 'd' }, { "tls", 0, NULL, 't' },     { "tell", 0, NULL, 'T' },
+        { NULL, 0, NULL, 0 },
     };
     static const struct {
         const char *name;
@@ -225,6 +234,9 @@ int main(int argc, char **argv) {
             break;
         case 't':
             opt.tls = true;
+            break;
+        case 'T':
+            opt.tell = true;
             break;
         default:
             return 2;

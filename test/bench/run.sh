@@ -15,11 +15,10 @@ storage | storm)
 esac
 
 here=$(cd "$(dirname "$0")/../.." && pwd)
+. "$here/test/bench/lib.sh"
 if [ "${1:-}" = s2s ]; then
     shift
-    build=${MEERKAT_BUILD:-$here/build-bench}
-    [ -f "$build/build.ninja" ] || meson setup "$build" "$here" --buildtype=release -Dtests=true >/dev/null
-    ninja -C "$build" >/dev/null
+    build_release "${MEERKAT_BUILD:-$here/build-bench}"
     MEERKAT_BUILD=$build exec python3 "$here/test/bench/s2s.py" "$@"
 fi
 sessions=15000 seconds=8 rounds=3
@@ -27,58 +26,9 @@ if [ "${1:-}" = --quick ]; then
     sessions=1000 seconds=1 rounds=1
     shift
 fi
-build=${1:-$here/build-bench}
-[ -f "$build/build.ninja" ] || meson setup "$build" "$here" --buildtype=release -Dtests=true >/dev/null
-ninja -C "$build" >/dev/null
-tmp=$(mktemp -d)
-server='' relay=''
-cleanup() {
-    [ -z "$server" ] || kill "$server" 2>/dev/null || true
-    [ -z "$relay" ] || kill "$relay" 2>/dev/null || true
-    wait
-    rm -rf "$tmp"
-}
-trap cleanup EXIT INT TERM
+build_release "${1:-$here/build-bench}"
+prepare ''
 bench=$build/test/bench/bench
-
-openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=localhost \
-    -addext subjectAltName=DNS:localhost -keyout "$tmp/key.pem" -out "$tmp/cert.pem" 2>/dev/null
-
-# One worker, so that a figure is a core's; a free port for each listener.
-port=$((20000 + $$ % 5000 * 2))
-cat >"$tmp/meerkat.cfg" <<END
-workers = 1;
-plugin_dir = "$build/plugins:$build/backends";
-hosts = ( { name = "localhost"; certificate = "$tmp/cert.pem"; key = "$tmp/key.pem"; } );
-host_types = { default = { anonymous = true; plain_without_tls = true; }; };
-listeners = ( { address = "127.0.0.1"; port = $port; backlog = 4096; }, { address = "127.0.0.1"; port = $((port + 1)); tls = "direct"; backlog = 4096; } );
-control = { socket = "$tmp/control"; };
-limits = { login_timeout = "10m"; };
-log = { level = "error"; };
-backends = { sqlite = { path = "$tmp/db"; }; };
-storage = { default = "sqlite"; };
-plugins = { auth_internal = { iterations = 4096; }; roster = {}; presence = {}; offline = {}; disco = {}; ping = {};
-    carbons = {}; stream_mgmt = {}; version = {}; time = {}; };
-END
-
-start() {
-    "$build/core/meerkatd" -c "$tmp/meerkat.cfg" >>"$tmp/log" 2>&1 &
-    server=$!
-    i=0
-    until "$build/core/meerkatctl" --socket "$tmp/control" status >/dev/null 2>&1; do
-        i=$((i + 1))
-        if [ $i -gt 100 ] || ! kill -0 "$server" 2>/dev/null; then
-            cat "$tmp/log" >&2
-            exit 1
-        fi
-        sleep 0.1
-    done
-}
-stop() {
-    kill "$server"
-    wait "$server" || { cat "$tmp/log" >&2; exit 1; }
-    server=''
-}
 median() { sort -n | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }'; }
 
 echo "machine: $(nproc) cores, $(uname -sr), $(date +%F); one worker, $sessions idle sessions"
@@ -96,12 +46,12 @@ for burst in 1 10; do
     : >"$tmp/floor.$burst" && : >"$tmp/ours.$burst"
     for _ in $(seq "$rounds"); do
         "$build/test/bench/floor" $((port + 20)) &
-        relay=$!
+        client=$!
         sleep 0.3
-        "$bench" floor --port $((port + 20)) --pid "$relay" --burst "$burst" --seconds "$seconds" >>"$tmp/floor.$burst"
-        kill "$relay"
-        wait "$relay" 2>/dev/null || true
-        relay=''
+        "$bench" floor --port $((port + 20)) --pid "$client" --burst "$burst" --seconds "$seconds" >>"$tmp/floor.$burst"
+        kill "$client"
+        wait "$client" 2>/dev/null || true
+        client=''
         start
         "$bench" route --port "$port" --pid "$server" --burst "$burst" --seconds "$seconds" >>"$tmp/ours.$burst"
         stop
@@ -113,9 +63,7 @@ for burst in 1 10; do
 done
 
 start
-for i in $(seq 0 49); do
-    "$build/core/meerkatctl" --socket "$tmp/control" users add "user$i@localhost" password=bench >/dev/null
-done
+add_accounts 50
 set -- $("$bench" login --port "$port" --pid "$server" --seconds "$seconds")
 echo "login, SCRAM-SHA-1, no TLS: $1/s, $2 ms of CPU each"
 set -- $("$bench" login --port $((port + 1)) --pid "$server" --seconds "$seconds" --tls)

@@ -10,17 +10,17 @@
 set -eu
 
 here=$(cd "$(dirname "$0")/../.." && pwd)
+. "$here/test/bench/lib.sh"
 seconds=4 rounds=3
 if [ "${1:-}" = --quick ]; then
     seconds=1 rounds=1
     shift
 fi
-build=${1:-$here/build-bench}
+folder=${1:-$here/build-bench}
 [ $# -eq 0 ] || shift
 backend=${1:-sqlite}
 [ $# -eq 0 ] || shift
-[ -f "$build/build.ninja" ] || meson setup "$build" "$here" --buildtype=release -Dtests=true >/dev/null
-ninja -C "$build" >/dev/null
+build_release "$folder"
 tmp=$(mktemp -d "${BENCH_DIR:-/var/tmp}/meerkat-bench-XXXXXX")
 trap 'rm -rf "$tmp"' EXIT INT TERM
 bench=$build/test/bench/bench_storage

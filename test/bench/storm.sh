@@ -7,58 +7,14 @@
 set -eu
 
 here=$(cd "$(dirname "$0")/../.." && pwd)
+. "$here/test/bench/lib.sh"
 accounts=10000 contacts=20
 if [ "${1:-}" = --quick ]; then
     accounts=500
     shift
 fi
-build=${1:-$here/build-bench}
-[ -f "$build/build.ninja" ] || meson setup "$build" "$here" --buildtype=release -Dtests=true >/dev/null
-ninja -C "$build" >/dev/null
-tmp=$(mktemp -d "${BENCH_DIR:-/var/tmp}/meerkat-bench-XXXXXX")
-server='' client=''
-cleanup() {
-    [ -z "$client" ] || kill "$client" 2>/dev/null || true
-    [ -z "$server" ] || kill "$server" 2>/dev/null || true
-    wait
-    rm -rf "$tmp"
-}
-trap cleanup EXIT INT TERM
-port=$((20000 + $$ % 5000 * 2))
-cat >"$tmp/meerkat.cfg" <<END
-workers = 1;
-plugin_dir = "$build/plugins:$build/backends";
-hosts = ( { name = "localhost"; } );
-host_types = { default = { plain_without_tls = true; }; };
-listeners = ( { address = "127.0.0.1"; port = $port; backlog = 4096; } );
-control = { socket = "$tmp/control"; };
-log = { level = "error"; };
-limits = { login_timeout = "10m"; };
-backends = { sqlite = { path = "$tmp/db"; }; };
-storage = { default = "sqlite"; };
-plugins = { auth_internal = { iterations = 4096; }; roster = {}; presence = {}; offline = {}; disco = {}; ping = {};
-    carbons = {}; stream_mgmt = {}; mam = {}; blocking = {}; privacy = {}; csi = {}; caps = {}; last = {}; announce = {};
-    clients = {}; };
-END
-ctl() { "$build/core/meerkatctl" --socket "$tmp/control" "$@"; }
-start() {
-    "$build/core/meerkatd" -c "$tmp/meerkat.cfg" >>"$tmp/log" 2>&1 &
-    server=$!
-    i=0
-    until ctl status >/dev/null 2>&1; do
-        i=$((i + 1))
-        if [ $i -gt 300 ] || ! kill -0 "$server" 2>/dev/null; then
-            cat "$tmp/log" >&2
-            exit 1
-        fi
-        sleep 0.1
-    done
-}
-stop() {
-    kill "$server"
-    wait "$server" || { cat "$tmp/log" >&2; exit 1; }
-    server=''
-}
+build_release "${1:-$here/build-bench}"
+prepare 'mam = {}; blocking = {}; privacy = {}; csi = {}; caps = {}; last = {}; announce = {}; clients = {};'
 counts() { ctl metrics | awk '/^meerkat_store_(reads|writes|commits)_total / { v[$1] = $2 }
     END { print v["meerkat_store_reads_total"], v["meerkat_store_writes_total"], v["meerkat_store_commits_total"] }'; }
 wait_line() { # WORD: the line that begins with it
