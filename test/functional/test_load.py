@@ -7,7 +7,8 @@ import signal
 import subprocess
 import sys
 
-from server import BUILD, DOMAIN, ROOT, Server, Skip, libconfig, merged
+from mam import sent
+from server import BUILD, DOMAIN, OTHER, ROOT, Server, Skip, certificates, libconfig, merged
 
 SERVER = False
 COST = 4
@@ -21,14 +22,14 @@ def scenario(port, domain, groups, **over):
     return merged(base, over)
 
 
-def load(folder, tree, *options, pid=None):
-    """(exit code, report, what it said) of a run."""
+def load(folder, tree, *options, pid=None, inside=None):
+    """(exit code, report, what it said) of a run, by the words INSIDE if there are some."""
     path, report = os.path.join(folder, "load.cfg"), os.path.join(folder, "load.json")
     with open(path, "w") as f:
         for key, value in tree.items():
             f.write(f"{key} = {libconfig(value)};\n" if not isinstance(value, float) else f"{key} = {value};\n")
     words = ["--pid", str(pid)] if pid else []
-    done = subprocess.run([LOAD, "--json", report, *words, *options, path], capture_output=True, text=True, timeout=100)
+    done = subprocess.run([*(inside or []), LOAD, "--json", report, *words, *options, path], capture_output=True, text=True, timeout=100)
     if done.returncode not in (0, 1) or not os.path.exists(report):
         return done.returncode, None, done.stdout + done.stderr
     with open(report) as f:
@@ -151,6 +152,41 @@ def test_failed_logins_are_counted(tmp):
     assert report["counts"]["logins"] == 7 and report["reasons"] == {"SASL: not-authorized": 3}, report["reasons"]
 
 
+def reached(tmp, liar_at, host, hosts=None):
+    """Whether all clients came in at a liar that listens on LIAR_AT; HOSTS is what /etc/hosts says then."""
+    liar = Liar("--host", liar_at)
+    try:
+        tree = scenario(liar.port, "liar.example", [{"count": 4}], server={"host": host}, hold=0.2)
+        code, report, said = load(tmp, tree, inside=hosts and with_hosts(tmp, hosts))
+    finally:
+        liar.tell()
+    assert code == 0 and report["counts"]["logins"] == 4, said
+    return report["counts"]["connections"]
+
+
+def with_hosts(tmp, lines):
+    path = os.path.join(tmp, "hosts")
+    with open(path, "w") as f:
+        f.write(lines)
+    inside = ["unshare", "--mount", "sh", "-c", f'mount --bind {path} /etc/hosts && exec "$0" "$@"']
+    if subprocess.run([*inside, "true"], capture_output=True).returncode:
+        raise Skip("no mount namespaces here")
+    return inside
+
+
+@in_folder
+def test_ipv6(tmp):
+    assert reached(tmp, "::1", "::1") == 4
+
+
+@in_folder
+def test_next_address_of_a_name(tmp):
+    """What listens has one of the name's addresses: only the first client may have to try the other first."""
+    both = "127.0.0.1 two-ways.example\n::1 two-ways.example\n"
+    attempts = [reached(tmp, at, "two-ways.example", both) for at in ("127.0.0.1", "::1")]
+    assert min(attempts) == 4 and 5 <= max(attempts) <= 8, attempts
+
+
 @in_folder
 def test_mistakes_are_named(tmp):
     def refused(tree, words, *options):
@@ -208,6 +244,38 @@ def test_mix_direct_tls():
     run_real("direct", "PLAIN")
 
 
+def trusting(server, kind, domain, *options):
+    """(exit code, why it failed) of clients that ask for DOMAIN and look at the certificate."""
+    tree = scenario(server.ports[kind].number, domain, [{"count": 2}], hold=0.2,
+                    server={"tls": "direct" if kind == "direct" else "starttls"}, accounts={"mechanism": "PLAIN"})
+    code, report, said = load(server.folder, tree, *options)
+    assert report["counts"]["logins"] == (2 if code == 0 else 0), said
+    return code, " ".join(report["reasons"])
+
+
+def test_certificates_are_verified():
+    with Server(sqlite=True) as server:
+        for i in range(2):
+            server.ctl("users", "add", f"user{i}@{DOMAIN}", "password=secret")
+        ca, other = os.path.join(certificates(), "ca.crt"), os.path.join(certificates(), f"{OTHER}.crt")
+        for kind in ("direct", "starttls"):
+            assert trusting(server, kind, DOMAIN) == (0, "")
+            assert trusting(server, kind, DOMAIN, "--ca", ca) == (0, "")
+            for options in (["--verify"], ["--ca", other]):
+                code, why = trusting(server, kind, DOMAIN, *options)
+                assert code == 1 and "issuer is unknown" in why, why
+        code, why = trusting(server, "direct", "no.example", "--ca", ca)
+        assert code == 1 and "name in the certificate does not match" in why, why
+
+
+@in_folder
+def test_bad_authorities_are_named(tmp):
+    tree = scenario(5222, "one.example", [{"count": 2}])
+    for path, words in (("/nonexistent", "/nonexistent: "), ("/dev/null", "/dev/null: ")):
+        code, _, said = load(tmp, tree, "--ca", path)
+        assert code == 2 and words in said, said
+
+
 def other_server(name):
     """The same tool with a server of others, with what Meerkat has and rooms."""
     sys.path.append(os.path.join(ROOT, "test", "bench", "race"))
@@ -220,6 +288,8 @@ def other_server(name):
     try:
         tree = scenario(server.tls, "race", groups, server={"tls": "direct"}, hold=2.0,
                         accounts={"mechanism": "SCRAM-SHA-1", "register": True})
+        # ejabberd opens its archive for the first who asks, and refuses those who ask meanwhile.
+        load(server.folder, merged(tree, {"groups": [{"count": 1, "archive": {"every": 0.1}}], "hold": 0.5}))
         code, report, said = load(server.folder, tree, pid=server.process.pid)
     finally:
         server.stop()
@@ -235,6 +305,21 @@ def test_prosody():
 
 def test_ejabberd():
     other_server("ejabberdctl")
+
+
+def test_pages_of_the_archive():
+    """Of 21 messages four pages of 5 are full; the fifth is read only by those who read on to the begin."""
+    with Server(sqlite=True) as server:
+        _, bob, _ = sent(server, 21)
+        name, number = bob.user.rsplit("-", 1)
+        for pages in (1, 2, 4, 0):
+            group = {"count": 1, "archive": {"every": 0.2, "page": 5, "pages": pages}}
+            tree = scenario(server.ports["direct"].number, DOMAIN, [group], server={"tls": "direct"}, hold=1.0,
+                            accounts={"mechanism": "PLAIN", "user": name + "-%d", "first": int(number)})
+            code, report, said = load(server.folder, tree)
+            counts = report["counts"]
+            assert code == 0 and counts["archive_pages"] >= (pages or 5), said
+            assert (counts["archive_rows"] == 5 * counts["archive_pages"]) == (pages > 0), counts
 
 
 def test_accounts_of_a_file_and_lost_ones():

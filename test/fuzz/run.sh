@@ -10,7 +10,7 @@ seconds=${1:-3600}
 build=${MEERKAT_FUZZ_BUILD:-$here/build-fuzz}
 [ -f "$build/build.ninja" ] || CC=clang meson setup "$build" "$here" --buildtype=debugoptimized -Dfuzz=true -Dtests=false \
     -Db_sanitize=address,undefined -Db_lundef=false >/dev/null
-[ $# -gt 0 ] || set -- conf jid sasl xml
+[ $# -gt 0 ] || set -- $(cd "$here/test/fuzz" && ls fuzz_*.c | sed 's/^fuzz_//; s/\.c$//')
 for name; do
     ninja -C "$build" "test/fuzz/fuzz_$name" >/dev/null
 done

@@ -244,6 +244,7 @@ void behave_message(struct client *c, const char *stanza) {
 
 static void ask_page(struct client *c, uint64_t due) {
     c->asking_archive = true;
+    c->pages_read++;
     client_say(c,
                "<iq id='ar-%" PRIu64 "' type='set'><query xmlns='urn:xmpp:mam:2'>"
                "<set xmlns='http://jabber.org/protocol/rsm'><max>%d</max><before>%s</before></set></query></iq>",
@@ -257,7 +258,7 @@ static void on_page(struct client *c, const char *stanza) {
     free(c->page);
     c->page = NULL;
     if (strstr(stanza, "complete='true'") || strstr(stanza, "complete=\"true\"") || !worker_works(c->w) ||
-        !xml_text(stanza, "first", first, sizeof first))
+        c->pages_read == c->group->archive_pages || !xml_text(stanza, "first", first, sizeof first))
         return;
     c->page = strdup(first);
     ask_page(c, now_us());
@@ -353,8 +354,10 @@ void behave_timer(struct client *c, enum timer timer, uint64_t due) {
         join(c);
         break;
     case TIMER_ARCHIVE:
-        if (!c->asking_archive)
+        if (!c->asking_archive) {
+            c->pages_read = 0;
             ask_page(c, due);
+        }
         worker_at(c, timer, due + g->archive_every);
         break;
     case TIMER_ROSTER:

@@ -22,7 +22,7 @@ static void put(struct client *c, const char *text, size_t len) {
 }
 
 void client_raw(struct client *c, const char *fmt, ...) {
-    char text[4096];
+    char text[4000];
     va_list args;
     va_start(args, fmt);
     int len = vsnprintf(text, sizeof text, fmt, args);
@@ -49,7 +49,7 @@ void client_stanza(struct client *c, uint64_t due, const char *text, size_t len)
 }
 
 void client_say(struct client *c, const char *fmt, ...) {
-    char text[4096];
+    char text[4000];
     va_list args;
     va_start(args, fmt);
     int len = vsnprintf(text, sizeof text, fmt, args);
@@ -99,16 +99,41 @@ void client_lost(struct client *c, const char *why) {
         worker_at(c, TIMER_ARRIVE, now_us() + AGAIN_US);
 }
 
+/* Where the client comes from: 127.0.0.2, 127.0.0.3 ..., for one address has too few ports. */
+static uint32_t source(const struct client *c, const struct address *to) {
+    const struct sockaddr_in *in = (const void *)&to->to;
+    int each = c->w->scenario->per_address;
+    if (!each || in->sin_family != AF_INET || ntohl(in->sin_addr.s_addr) >> 24 != 127)
+        return 0;
+    return INADDR_LOOPBACK + 1 + (uint32_t)((c->w->index * CLIENTS_PER_WORKER + c->number) / each);
+}
+
+/* To the address whose turn it is. */
+static bool open_connection(struct client *c) {
+    const struct address *to = &c->w->scenario->addresses[c->login->address];
+    count(c, COUNT_CONNECTIONS);
+    return conn_open(&c->conn, c->w->epoll_fd, to, source(c, to), c);
+}
+
+/* The one it was opened to is not there: to the next, once round. */
+static bool open_next(struct client *c) {
+    int addresses = c->w->scenario->address_count;
+    while (++c->login->refusals < addresses) {
+        conn_close(&c->conn, true);
+        c->login->address = (c->login->address + 1) % addresses;
+        if (open_connection(c))
+            return true;
+    }
+    return false;
+}
+
 void client_arrive(struct client *c, uint64_t due) {
     const struct scenario *s = c->w->scenario;
-    uint32_t from = 0;
-    if (s->per_address && (ntohl(c->w->to.sin_addr.s_addr) >> 24) == 127)
-        from = INADDR_LOOPBACK + 1 + (uint32_t)((c->w->index * CLIENTS_PER_WORKER + c->number) / s->per_address);
     c->login = calloc(1, sizeof *c->login);
     c->login->due = due;
+    c->login->address = c->w->address;
     c->w->logging_in++;
-    count(c, COUNT_CONNECTIONS);
-    if (!conn_open(&c->conn, c->w->epoll_fd, &c->w->to, from, c)) {
+    if (!open_connection(c) && !open_next(c)) {
         char why[96];
         snprintf(why, sizeof why, "connect: %s", strerror(errno));
         client_lost(c, why);
@@ -334,6 +359,7 @@ static void read_stanzas(struct client *c) {
 }
 
 static void up(struct client *c) {
+    c->w->address = c->login->address;
     if (c->w->scenario->tls == TLS_DIRECT && !c->conn.tls)
         conn_tls(&c->conn, c->w->scenario->domain);
     else
@@ -350,7 +376,7 @@ static bool handle(struct client *c, enum conn_event what, const char *why) {
         header(c);
     } else if (what == CONN_DATA)
         read_stanzas(c);
-    else if (what == CONN_DOWN)
+    else if (what == CONN_DOWN && (!c->conn.connecting || !open_next(c)))
         client_lost(c, why);
     return c->epoch == epoch && c->conn.handshaking && what != CONN_NOTHING;
 }

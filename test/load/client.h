@@ -52,6 +52,7 @@ struct sm {
 struct login {
     struct sasl sasl;
     uint64_t due;
+    int address, refusals; /* of the scenario's addresses: that which is tried, and those that were in vain */
     bool secured, registered, authenticated;
     enum sasl_step { SASL_NONE, SASL_SENT } step;
 };
@@ -87,6 +88,7 @@ struct client {
     struct flow *from_partner, *from_room; /* ROOM_SIZE of them, by who sent */
     char *page;                            /* behind which the archive goes on */
     bool asking_archive;
+    int pages_read; /* of the reading of the archive that goes on */
     unsigned churn;
 };
 

@@ -11,6 +11,22 @@
 
 static gnutls_certificate_credentials_t credentials;
 static gnutls_priority_t priority;
+static bool verifies;
+
+bool conn_trust(bool verify, const char *ca, char *why, size_t size) {
+    verifies = verify;
+    gnutls_certificate_allocate_credentials(&credentials);
+    gnutls_priority_init(&priority, "NORMAL:-CHACHA20-POLY1305", NULL);
+    if (!verify)
+        return true;
+    int found = *ca ? gnutls_certificate_set_x509_trust_file(credentials, ca, GNUTLS_X509_FMT_PEM)
+                    : gnutls_certificate_set_x509_system_trust(credentials);
+    if (found > 0)
+        return true;
+    snprintf(why, size, "%s: %s", *ca ? ca : "the system's certificates",
+             found < 0 ? gnutls_strerror(found) : "no certificate in it");
+    return false;
+}
 
 static void watch(struct conn *c, int epoll_fd, int op, uint32_t events, void *tag) {
     struct epoll_event ev = { .events = events, .data.ptr = tag };
@@ -18,9 +34,9 @@ static void watch(struct conn *c, int epoll_fd, int op, uint32_t events, void *t
     c->wants_write = events & EPOLLOUT;
 }
 
-bool conn_open(struct conn *c, int epoll_fd, const struct sockaddr_in *to, uint32_t from, void *tag) {
-    int on = 1;
-    *c = (struct conn){ .fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), .connecting = true };
+bool conn_open(struct conn *c, int epoll_fd, const struct address *to, uint32_t from, void *tag) {
+    int on = 1, kind = SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK;
+    *c = (struct conn){ .fd = socket(to->to.ss_family, kind, 0), .connecting = true };
     if (c->fd < 0)
         return false;
     setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
@@ -30,21 +46,19 @@ bool conn_open(struct conn *c, int epoll_fd, const struct sockaddr_in *to, uint3
         if (bind(c->fd, (struct sockaddr *)&source, sizeof source) != 0)
             return false;
     }
-    if (connect(c->fd, (const struct sockaddr *)to, sizeof *to) != 0 && errno != EINPROGRESS)
+    if (connect(c->fd, (const struct sockaddr *)&to->to, to->len) != 0 && errno != EINPROGRESS)
         return false;
     watch(c, epoll_fd, EPOLL_CTL_ADD, EPOLLIN | EPOLLOUT, tag);
     return true;
 }
 
 void conn_tls(struct conn *c, const char *name) {
-    if (!credentials) {
-        gnutls_certificate_allocate_credentials(&credentials);
-        gnutls_priority_init(&priority, "NORMAL:-CHACHA20-POLY1305", NULL);
-    }
     gnutls_init(&c->tls, GNUTLS_CLIENT | GNUTLS_NONBLOCK | GNUTLS_NO_SIGNAL);
     gnutls_priority_set(c->tls, priority);
     gnutls_credentials_set(c->tls, GNUTLS_CRD_CERTIFICATE, credentials);
     gnutls_server_name_set(c->tls, GNUTLS_NAME_DNS, name, strlen(name));
+    if (verifies)
+        gnutls_session_set_verify_cert(c->tls, name, 0);
     gnutls_transport_set_int(c->tls, c->fd);
     c->handshaking = true;
     conn_restart(c);
@@ -124,6 +138,14 @@ bool conn_flush(struct conn *c, int epoll_fd, void *tag) {
 
 /* ---- input ------------------------------------------------------------------------------------------------------------ */
 
+static void say_distrust(struct conn *c, char *why, size_t size) {
+    gnutls_datum_t text = { NULL, 0 };
+    gnutls_certificate_verification_status_print(gnutls_session_get_verify_cert_status(c->tls),
+                                                 gnutls_certificate_type_get(c->tls), &text, 0);
+    snprintf(why, size, "TLS: %s", text.data ? (const char *)text.data : "the certificate is not trusted");
+    gnutls_free(text.data);
+}
+
 static enum conn_event shake_hands(struct conn *c, char *why, size_t size) {
     int rc = gnutls_handshake(c->tls);
     if (rc == 0) {
@@ -132,7 +154,10 @@ static enum conn_event shake_hands(struct conn *c, char *why, size_t size) {
     }
     if (!gnutls_error_is_fatal(rc))
         return CONN_NOTHING;
-    snprintf(why, size, "TLS: %s", gnutls_strerror(rc));
+    if (rc == GNUTLS_E_CERTIFICATE_VERIFICATION_ERROR)
+        say_distrust(c, why, size);
+    else
+        snprintf(why, size, "TLS: %s", gnutls_strerror(rc));
     return CONN_DOWN;
 }
 

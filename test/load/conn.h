@@ -20,10 +20,13 @@ struct conn {
 
 enum conn_event { CONN_NOTHING, CONN_UP, CONN_TLS_UP, CONN_DATA, CONN_DOWN };
 
-/* FROM: an address of this machine, 0 for any.  TAG is what epoll will name.  False with errno. */
-bool conn_open(struct conn *c, int epoll_fd, const struct sockaddr_in *to, uint32_t from, void *tag);
-void conn_tls(struct conn *c, const char *name);
-void conn_close(struct conn *c, bool abrupt); /* ABRUPT: by a reset, as a network that is gone looks */
+/* Before all connections with TLS.  VERIFY: certificates must be signed by those of file CA, or of the system if CA is "".
+ * False with WHY. */
+bool conn_trust(bool verify, const char *ca, char *why, size_t size);
+/* FROM: an IPv4 address of this machine, 0 for any.  TAG is what epoll will name.  False with errno. */
+bool conn_open(struct conn *c, int epoll_fd, const struct address *to, uint32_t from, void *tag);
+void conn_tls(struct conn *c, const char *name); /* NAME outlives the connection */
+void conn_close(struct conn *c, bool abrupt);    /* ABRUPT: by a reset, as a network that is gone looks */
 void conn_put(struct conn *c, const char *data, size_t len);
 /* Sends what was put.  False: the connection is gone. */
 bool conn_flush(struct conn *c, int epoll_fd, void *tag);

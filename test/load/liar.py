@@ -3,6 +3,7 @@
 """A server that lies by known amounts, to see whether meerkat-load notices exactly that.
 
     liar.py [--drop N] [--duplicate N] [--swap N] [--refuse N] [--delay MS] [--ack-most N] [--login-failures N]
+            [--host ADDRESS]
 
 Every Nth message of each client is dropped, delivered twice, delivered behind the one that follows it, or sent back as
 an error; all are delivered MS late; no more than N stanzas of a connection are acknowledged; the first N logins fail.
@@ -133,6 +134,7 @@ async def main():
     for name in ("drop", "duplicate", "swap", "refuse", "delay", "login-failures"):
         parser.add_argument("--" + name, type=int, default=0)
     parser.add_argument("--ack-most", type=int, default=10**9)
+    parser.add_argument("--host", default="127.0.0.1")
     options = parser.parse_args()
     ended, connections = asyncio.Event(), []
 
@@ -142,7 +144,7 @@ async def main():
 
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, ended.set)
-    server = await loop.create_server(connect, "127.0.0.1", 0)
+    server = await loop.create_server(connect, options.host, 0)
     print(server.sockets[0].getsockname()[1], flush=True)
     await ended.wait()
     done["acked"] = sum(sum(c.acked[:options.ack_most]) for c in connections)

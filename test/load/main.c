@@ -17,6 +17,8 @@ static const char usage[] =
     "usage: meerkat-load [OPTION...] SCENARIO\n"
     "  -s, --set PATH=VALUE   replaces a setting of the scenario, as server.port=5222\n"
     "  -p, --pid PID          a process of the server to watch; again for more\n"
+    "  -V, --verify           the server's certificate must be trusted and be the domain's\n"
+    "  -C, --ca FILE          the same, trusted are those whom FILE names; else those whom the system trusts\n"
     "  -j, --json FILE        writes the report as JSON, - for standard output\n"
     "  -H, --html FILE        writes the report as a page with drawings\n"
     "  -i, --interval SECONDS between two samples, 1\n"
@@ -30,9 +32,9 @@ static struct scenario scenario;
 static struct options {
     char *over[MOST_OVER];
     int over_count, pids[MOST_PIDS], pid_count;
-    const char *json, *html, *path;
+    const char *json, *html, *path, *ca;
     double interval;
-    bool check, quiet;
+    bool check, quiet, verify;
 } opt = { .interval = 1 };
 
 static struct shared {
@@ -162,18 +164,27 @@ static bool drain_over(uint64_t since) {
     return now_us() - since >= scenario.drain || (under_way() == 0 && now_us() - last >= QUIET_US);
 }
 
+static double load_cpu(void) {
+    double sum = 0;
+    for (int i = 0; i < scenario.workers; i++)
+        sum += children[i] ? process_cpu(children[i]) : 0;
+    return sum;
+}
+
 static void run_phases(void) {
     report.idle = usage_of(&scenario);
     step_until(arrival_over, 0);
     at_hold = total;
     report.arrive_seconds = (double)(now_us() - shared->control.begin) / 1e6;
     report.before = usage_of(&scenario);
+    report.load_cpu = -load_cpu();
     shared->control.phase = PHASE_HOLD;
     uint64_t begin = now_us();
     step_until(hold_over, begin);
     sum();
     at_end = total;
     report.after = usage_of(&scenario);
+    report.load_cpu += load_cpu();
     report.hold_seconds = (double)(now_us() - begin) / 1e6;
     stopped = 0; /* the first signal ends the load, the second the wait for what is under way */
     shared->control.phase = PHASE_DRAIN;
@@ -209,10 +220,11 @@ static bool write_to(const char *path, void (*write)(const struct report *, FILE
 static bool read_options(int argc, char **argv) {
     static const struct option options[] = {
         { "set", 1, NULL, 's' },      { "pid", 1, NULL, 'p' },   { "json", 1, NULL, 'j' },  { "html", 1, NULL, 'H' },
-        { "interval", 1, NULL, 'i' }, { "check", 0, NULL, 'c' }, { "quiet", 0, NULL, 'q' }, { NULL, 0, NULL, 0 },
+        { "interval", 1, NULL, 'i' }, { "check", 0, NULL, 'c' }, { "quiet", 0, NULL, 'q' }, { "verify", 0, NULL, 'V' },
+        { "ca", 1, NULL, 'C' },       { NULL, 0, NULL, 0 },
     };
     int c;
-    while ((c = getopt_long(argc, argv, "s:p:j:H:i:cq", options, NULL)) != -1) {
+    while ((c = getopt_long(argc, argv, "s:p:j:H:i:cqVC:", options, NULL)) != -1) {
         if (c == 's' && opt.over_count < MOST_OVER)
             opt.over[opt.over_count++] = optarg;
         else if (c == 'p' && opt.pid_count < MOST_PIDS)
@@ -227,6 +239,10 @@ static bool read_options(int argc, char **argv) {
             opt.check = true;
         else if (c == 'q')
             opt.quiet = true;
+        else if (c == 'V')
+            opt.verify = true;
+        else if (c == 'C')
+            opt.ca = optarg;
         else
             return false;
     }
@@ -234,12 +250,24 @@ static bool read_options(int argc, char **argv) {
     return opt.path != NULL;
 }
 
+/* What the command line says of certificates goes before the scenario. */
+static bool settle_trust(void) {
+    char why[300] = "";
+    scenario.verify |= opt.verify || opt.ca || *scenario.ca;
+    if (opt.ca)
+        snprintf(scenario.ca, sizeof scenario.ca, "%s", opt.ca);
+    if (conn_trust(scenario.verify, scenario.ca, why, sizeof why))
+        return true;
+    fprintf(stderr, "meerkat-load: %s\n", why);
+    return false;
+}
+
 int main(int argc, char **argv) {
     if (!read_options(argc, argv)) {
         fputs(usage, stderr);
         return 2;
     }
-    if (!scenario_read(&scenario, opt.path, opt.over, opt.over_count))
+    if (!scenario_read(&scenario, opt.path, opt.over, opt.over_count) || !settle_trust())
         return 2;
     if (opt.check)
         return 0;

@@ -57,7 +57,8 @@ void report_text(const struct report *r, FILE *f) {
                 " lost, %" PRIu64 " duplicated, %" PRIu64 " out of order\n",
                 n[COUNT_ROOMS], n[COUNT_ROOM_SENT], n[COUNT_ROOM_DELIVERED], n[COUNT_ROOM_EXPECTED],
                 report_room_lost(r->all), n[COUNT_ROOM_DUPLICATED], n[COUNT_ROOM_DISORDERED]);
-    fprintf(f, "held for %.1f s: %.0f messages/s", r->hold_seconds, report_rate(r));
+    fprintf(f, "held for %.1f s: %.0f messages/s, load %.2f cores", r->hold_seconds, report_rate(r),
+            r->hold_seconds > 0 ? r->load_cpu / r->hold_seconds : 0);
     if (r->scenario->pid_count)
         fprintf(f, ", server %.2f cores, %.1f us of CPU a message, %.1f MiB resident",
                 r->hold_seconds > 0 ? (r->after.cpu - r->before.cpu) / r->hold_seconds : 0, report_cpu_us(r),
@@ -143,9 +144,9 @@ void report_json(const struct report *r, FILE *f) {
     fprintf(f,
             "  \"hold\": { \"seconds\": %.3f, \"logins\": %" PRIu64
             ", \"messages_per_second\": %.1f, \"server_cpu_seconds\": %.3f, "
-            "\"server_cpu_us_per_message\": %.3f },\n",
+            "\"server_cpu_us_per_message\": %.3f, \"load_cpu_seconds\": %.3f },\n",
             r->hold_seconds, r->over->counts[COUNT_LOGINS] - r->hold->counts[COUNT_LOGINS], report_rate(r),
-            r->after.cpu - r->before.cpu, report_cpu_us(r));
+            r->after.cpu - r->before.cpu, report_cpu_us(r), r->load_cpu);
     fprintf(f, "  \"arrive\": { \"seconds\": %.3f, \"server_cpu_seconds\": %.3f },\n", r->arrive_seconds,
             r->before.cpu - r->idle.cpu);
     fprintf(f,

@@ -11,6 +11,7 @@ struct report {
     const struct stats *all;             /* at the end */
     const struct stats *hold, *over;     /* when the load was complete, and when it ended */
     double hold_seconds, arrive_seconds; /* from the first arrival until all were in */
+    double load_cpu;                     /* seconds of CPU that the workers used while they held */
     struct usage idle, before, after;    /* of the server: before all, at the begin and at the end of the hold */
     const struct series *series;
     bool broken; /* a worker died */

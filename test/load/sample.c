@@ -4,7 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
-static double cpu_of(int pid) {
+double process_cpu(int pid) {
     char path[64], line[1024];
     unsigned long user = 0, system = 0;
     snprintf(path, sizeof path, "/proc/%d/stat", pid);
@@ -37,7 +37,7 @@ static void add_memory(int pid, struct usage *u) {
 struct usage usage_of(const struct scenario *s) {
     struct usage u = { 0 };
     for (int i = 0; i < s->pid_count; i++) {
-        u.cpu += cpu_of(s->pids[i]);
+        u.cpu += process_cpu(s->pids[i]);
         add_memory(s->pids[i], &u);
     }
     return u;

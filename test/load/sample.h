@@ -31,6 +31,7 @@ struct series {
 
 /* Zeroes for a process that is gone. */
 struct usage usage_of(const struct scenario *s);
+double process_cpu(int pid); /* seconds since it began */
 void series_add(struct series *series, const struct scenario *s, const struct stats *now,
                 const struct control *control);
 

@@ -112,13 +112,19 @@ static void finish(struct reader *r, const char *known) {
 /* ---- the parts of a scenario ------------------------------------------------------------------------------------------ */
 
 static void find_host(struct scenario *s, struct reader *r) {
-    struct addrinfo want = { .ai_family = AF_INET, .ai_socktype = SOCK_STREAM }, *found;
-    int rc = getaddrinfo(s->host, NULL, &want, &found);
+    struct addrinfo want = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV }, *found;
+    char port[8];
+    snprintf(port, sizeof port, "%d", s->port);
+    int rc = getaddrinfo(s->host, port, &want, &found);
     if (rc != 0) {
         complain(r, "host", gai_strerror(rc));
         return;
     }
-    s->address = ((struct sockaddr_in *)(void *)found->ai_addr)->sin_addr;
+    for (struct addrinfo *a = found; a && s->address_count < MOST_ADDRESSES; a = a->ai_next) {
+        struct address *address = &s->addresses[s->address_count++];
+        memcpy(&address->to, a->ai_addr, a->ai_addrlen);
+        address->len = a->ai_addrlen;
+    }
     freeaddrinfo(found);
 }
 
@@ -129,11 +135,13 @@ static void read_server(struct scenario *s, struct reader *r) {
     s->port = (int)number(r, "port", 5222, 1, 65535);
     s->tls = (enum tls)choice(r, "tls", kinds, TLS_STARTTLS);
     s->per_address = (int)number(r, "connections_per_address", 5000, 0, 60000);
+    s->verify = yes(r, "verify", false);
+    text(r, "ca", "", s->ca, sizeof s->ca);
     config_setting_t *pids = member(r, "pids");
     for (int i = 0; pids && i < config_setting_length(pids) && i < MOST_PIDS; i++)
         s->pids[s->pid_count++] = config_setting_get_int_elem(pids, i);
     find_host(s, r);
-    finish(r, " host domain port tls connections_per_address pids ");
+    finish(r, " host domain port tls connections_per_address verify ca pids ");
 }
 
 static void read_accounts(struct scenario *s, struct reader *r) {
@@ -174,11 +182,12 @@ static void read_others(struct group *g, struct reader *r) {
     struct reader archive = inside(r, "archive"), churn = inside(r, "roster_churn"), again = inside(r, "reconnect");
     g->archive_every = archive.at ? seconds(&archive, "every", 30, 0.001) : 0;
     g->archive_page = (int)number(&archive, "page", 50, 1, 1000);
+    g->archive_pages = (int)number(&archive, "pages", 0, 0, 1e6);
     g->roster_every = churn.at ? seconds(&churn, "every", 60, 0.001) : 0;
-    g->reconnect_every = again.at ? seconds(&again, "every", 60, 0.01) : 0;
+    g->reconnect_every = again.at ? seconds(&again, "every", 60, 0.001) : 0;
     g->resume = yes(&again, "resume", false);
     g->abrupt = yes(&again, "abrupt", true);
-    finish(&archive, " every page ");
+    finish(&archive, " every page pages ");
     finish(&churn, " every ");
     finish(&again, " every resume abrupt ");
 }

@@ -6,9 +6,15 @@
 #include <netinet/in.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/socket.h>
 
 enum tls { TLS_NONE, TLS_STARTTLS, TLS_DIRECT };
-enum { MOST_GROUPS = 16, MOST_PIDS = 64, MOST_WORKERS = 256, CLIENTS_PER_WORKER = 20000 };
+enum { MOST_GROUPS = 16, MOST_PIDS = 64, MOST_WORKERS = 256, CLIENTS_PER_WORKER = 20000, MOST_ADDRESSES = 16 };
+
+struct address {
+    struct sockaddr_storage to;
+    socklen_t len;
+};
 
 struct group {
     char name[32];
@@ -23,15 +29,17 @@ struct group {
     uint64_t room_think;
     char room_service[128];
     uint64_t archive_every, roster_every, reconnect_every; /* 0: never */
-    int archive_page;
+    int archive_page, archive_pages; /* messages in a page; pages of a reading, 0: to the begin of the archive */
     bool resume, abrupt;
 };
 
 struct scenario {
     char host[128], domain[128];
-    struct in_addr address; /* of HOST */
-    int port;
+    struct address addresses[MOST_ADDRESSES]; /* of HOST, with the port */
+    int address_count, port;
     enum tls tls;
+    bool verify;  /* the server's certificate, for DOMAIN */
+    char ca[256]; /* file of those who may have signed it, "": those that the system trusts */
     int pids[MOST_PIDS], pid_count;
     char user[128], password[128], mechanism[32], accounts_file[256];
     int first;

@@ -221,9 +221,6 @@ void worker_run(const struct scenario *scenario, struct control *control, struct
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     srandom((unsigned)index * 7919 + 1);
     w.epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-    w.to = (struct sockaddr_in){ .sin_family = AF_INET,
-                                 .sin_port = htons((uint16_t)scenario->port),
-                                 .sin_addr = scenario->address };
     add_clients(&w);
     w.at_once = scenario->at_once / scenario->workers > 0 ? scenario->at_once / scenario->workers : 1;
     int total = w.next_arrival;

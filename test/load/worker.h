@@ -18,7 +18,7 @@ struct worker {
     struct stats *stats;
     int index, epoll_fd;
     unsigned run; /* marks the messages of this run */
-    struct sockaddr_in to;
+    int address;  /* of the scenario's: that which took the last connection */
     struct client *clients;
     struct client **order; /* of arrival */
     int count, next_arrival, at_once, logging_in;
