@@ -32,12 +32,14 @@ void buf_puts(struct buf *b, const char *text) {
 void buf_vprintf(struct buf *b, const char *fmt, va_list args) {
     va_list again;
     va_copy(again, args);
-    int len = vsnprintf(NULL, 0, fmt, args);
-    if (len > 0) {
+    buf_room(b, strlen(fmt) + 64); /* often enough: then it is written once */
+    size_t room = b->cap - b->len;
+    int len = vsnprintf(b->data + b->len, room, fmt, args);
+    if (len > 0 && (size_t)len >= room) {
         buf_room(b, (size_t)len);
         vsnprintf(b->data + b->len, (size_t)len + 1, fmt, again);
-        b->len += (size_t)len;
     }
+    b->len += len > 0 ? (size_t)len : 0;
     va_end(again);
 }
 
