@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { READS = 4, WARNINGS = 16, HELLO_MAX = 32 * 1024, SNI_MAX = 256 };
+enum { READS = 4, WARNINGS = 16, HELLO_MAX = 32 * 1024, SNI_MAX = 256, EXTENSION_ALPN = 16 /* RFC 7301 */ };
 
 /* AEAD with forward secrecy only.  AES-GCM before ChaCha20, which is far slower in GnuTLS; no finite-field groups,
  * with which a client makes us compute for nothing. */
@@ -179,14 +179,34 @@ static void park(struct tls *t) {
     free(old);
 }
 
+static int set_alpn(const struct tls *t, gnutls_session_t s, unsigned flags) {
+    const gnutls_datum_t alpn = { (unsigned char *)t->alpn, (unsigned)strlen(t->alpn) };
+    return gnutls_alpn_set_protocols(s, &alpn, 1, flags);
+}
+
+static int note_alpn(void *found, unsigned id, const unsigned char *data, unsigned size) {
+    (void)data, (void)size;
+    *(bool *)found |= id == EXTENSION_ALPN;
+    return 0;
+}
+
+/* Most clients list no protocols.  The session keeps 300 bytes for those that we would choose: only if it must. */
+static int on_hello(gnutls_session_t s, unsigned type, unsigned when, unsigned incoming, const gnutls_datum_t *hello) {
+    const struct conn *c = gnutls_session_get_ptr(s);
+    bool listed = false;
+    (void)type, (void)when;
+    if (incoming)
+        gnutls_ext_raw_parse(&listed, note_alpn, hello, GNUTLS_EXT_RAW_FLAG_TLS_CLIENT_HELLO);
+    return listed ? set_alpn(c->tls, s, GNUTLS_ALPN_MANDATORY) : 0;
+}
+
 /* What differs by role.  Sessions of servers are not resumed: each shows its certificate anew. */
 static bool set_role(const struct tls *t, gnutls_session_t s) {
-    const gnutls_datum_t alpn = { (unsigned char *)t->alpn, t->alpn ? (unsigned)strlen(t->alpn) : 0 };
-    unsigned mandatory = t->role == TLS_CONNECT ? 0 : GNUTLS_ALPN_MANDATORY;
-    if (alpn.size && gnutls_alpn_set_protocols(s, &alpn, 1, mandatory) != 0)
-        return false;
     if (t->role == TLS_CONNECT)
-        return gnutls_server_name_set(s, GNUTLS_NAME_DNS, t->name, strlen(t->name)) == 0;
+        return (!t->alpn || set_alpn(t, s, 0) == 0) &&
+               gnutls_server_name_set(s, GNUTLS_NAME_DNS, t->name, strlen(t->name)) == 0;
+    if (t->alpn)
+        gnutls_handshake_set_hook_function(s, GNUTLS_HANDSHAKE_CLIENT_HELLO, GNUTLS_HOOK_PRE, on_hello);
     gnutls_certificate_server_set_request(s, t->role == TLS_SERVE ? GNUTLS_CERT_IGNORE : GNUTLS_CERT_REQUEST);
     return t->role == TLS_SERVE_PEER || gnutls_session_ticket_enable_server(s, &ticket_key) == 0;
 }

@@ -38,8 +38,12 @@ stop
 start
 tls=$("$bench" idle --port $((port + 1)) --pid "$server" --count "$sessions" --tls)
 stop
+start
+openssl=$(python3 "$here/test/bench/idle_openssl.py" $((port + 1)) "$server" $((sessions / 5)))
+stop
 echo "idle session, no TLS:  $plain bytes (budget 1536; ratio to it $(awk "BEGIN { printf \"%.2f\", $plain / 1536 }"))"
-echo "idle session, TLS 1.3: $tls bytes (budget 12288; ratio to it $(awk "BEGIN { printf \"%.2f\", $tls / 12288 }"))"
+echo "idle session, TLS 1.3, client with OpenSSL: $openssl bytes (budget 12288; ratio to it $(awk "BEGIN { printf \"%.2f\", $openssl / 12288 }"))"
+echo "idle session, TLS 1.3, client with GnuTLS: $tls bytes (budget 12288; ratio to it $(awk "BEGIN { printf \"%.2f\", $tls / 12288 }"))"
 
 # Floor and server alternate, so that a busy neighbour hurts both.
 for burst in 1 10; do
