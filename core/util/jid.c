@@ -11,7 +11,7 @@
 enum { PART_MAX = 1023, TEXT_MAX = 3 * PART_MAX + 2 };
 
 /* What an ASCII character is good for. */
-enum { IN_LOCAL = 1, IN_DOMAIN = 2, IN_RESOURCE = 4, UPPER = 8 /* a quarter of what makes it small */ };
+enum { IN_LOCAL = 1, IN_DOMAIN = 2, IN_RESOURCE = 4 };
 
 enum { ANYWHERE = IN_LOCAL | IN_DOMAIN | IN_RESOURCE, NO_DOMAIN = IN_LOCAL | IN_RESOURCE };
 
@@ -33,7 +33,7 @@ static const unsigned char classes[256] = {
     ['>'] = IN_RESOURCE,
     ['?'] = NO_DOMAIN,
     ['@'] = IN_RESOURCE,
-    ['A' ... 'Z'] = ANYWHERE | UPPER,
+    ['A' ... 'Z'] = ANYWHERE,
     ['[' ... '^'] = NO_DOMAIN,
     ['_'] = ANYWHERE,
     ['`'] = NO_DOMAIN,
@@ -96,11 +96,10 @@ write_prepared(struct writer *w, const char *in, size_t len, const Stringprep_pr
 static inline bool write_folded(struct writer *w, const char *in, size_t len, unsigned allowed) {
     char *to = w->at;
     unsigned all = allowed;
-    for (size_t i = 0; i < len; i++) {
-        unsigned class = char_class(in[i]);
-        all &= class;
-        to[i] = (char)(in[i] | (char)((class & UPPER) << 2));
-    }
+    for (size_t i = 0; i < len; i++)
+        all &= char_class(in[i]);
+    for (size_t i = 0; i < len; i++)
+        to[i] = (char)(in[i] | ((unsigned char)(in[i] - 'A') <= 'Z' - 'A') << 5);
     w->at += len;
     return all;
 }
