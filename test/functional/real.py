@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Clients that others wrote, as processes that speak JSON: a command a line in, an event a line out.
+"""Clients and components that others wrote, as processes that speak JSON: a command a line in, an event a line out.
 
     {"do": "send", "to": "...", "body": "..."}    {"event": "message", "from": "...", "body": "..."}
 
-Drivers are slix_client.py, xmppjs/client.mjs and strophe/client.mjs; they know the same commands and events.
+Drivers are slix_client.py, xmppjs/client.mjs and strophe/client.mjs, and for components xmppjs_component/component.mjs;
+they know the same commands and events.
 """
 import json
 import os
@@ -27,21 +28,16 @@ class PeerFailure(AssertionError):
     pass
 
 
-class Peer:
-    """One such client.  ADDRESS is where it connects to, DOMAIN whom it takes that for."""
+class Process:
+    """One such process, which was told nothing yet."""
 
-    def __init__(self, command, user, address, domain=DOMAIN, password="secret", mechanism="", tls="", service=""):
-        env = dict(os.environ, NODE_EXTRA_CA_CERTS=os.path.join(certificates(), "ca.crt"))
-        self.name, self.lines, self.errors, self.events = f"{user} ({os.path.basename(command[-1])})", [], [], queue.Queue()
+    def __init__(self, command, name, env=None):
+        self.name, self.lines, self.errors, self.events = f"{name} ({os.path.basename(command[-1])})", [], [], queue.Queue()
         self.seen = []
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                         text=True, env=env)
         for source, sink in ((self.process.stdout, self.on_line), (self.process.stderr, self.errors.append)):
             threading.Thread(target=lambda s=source, f=sink: [f(line) for line in s], daemon=True).start()
-        self.jid = None
-        self.do("connect", user=user, password=password, host=address[0], port=address[1], domain=domain,
-                mechanism=mechanism, tls=tls, ca=env["NODE_EXTRA_CA_CERTS"], service=service)
-        self.jid = self.wait("online")["jid"]
 
     def on_line(self, line):
         self.lines.append(line)
@@ -68,12 +64,6 @@ class Peer:
                 raise PeerFailure(f"{self.name}: no {event} {wanted} came, but:\n{''.join(self.lines[-40:])}"
                                   f"{''.join(self.errors[-40:])}") from None
 
-    def flow(self, name, /, **args):
-        """What a function of slix_flows.py answers, or the condition of the error that it got: (result, error)."""
-        self.do("flow", name=name, args=args)
-        done = self.wait("flow", name=name)
-        return done["result"], done["error"]
-
     def bodies(self):
         """Of all messages that came and were not waited for."""
         while not self.events.empty():
@@ -93,6 +83,23 @@ class Peer:
         self.process.wait()
 
 
+class Peer(Process):
+    """A client that logs in.  ADDRESS is where it connects to, DOMAIN whom it takes that for."""
+
+    def __init__(self, command, user, address, domain=DOMAIN, password="secret", mechanism="", tls="", service=""):
+        ca = os.path.join(certificates(), "ca.crt")
+        super().__init__(command, user, dict(os.environ, NODE_EXTRA_CA_CERTS=ca))
+        self.do("connect", user=user, password=password, host=address[0], port=address[1], domain=domain,
+                mechanism=mechanism, tls=tls, ca=ca, service=service)
+        self.jid = self.wait("online")["jid"]
+
+    def flow(self, name, /, **args):
+        """What a function of slix_flows.py answers, or the condition of the error that it got: (result, error)."""
+        self.do("flow", name=name, args=args)
+        done = self.wait("flow", name=name)
+        return done["result"], done["error"]
+
+
 def slixmpp(user, address, **more):
     return Peer([sys.executable, os.path.join(HERE, "slix_client.py")], user, address, **more)
 
@@ -103,6 +110,13 @@ def xmppjs(user, address, **more):
 
 def strophe(user, service, **more):
     return Peer(["node", os.path.join(installed("strophe"), "client.mjs")], user, ("", 0), service=service, **more)
+
+
+def xmppjs_component(port, domain, password):
+    """It connects; whether it gets in is the test's to see."""
+    found = Process(["node", os.path.join(installed("xmppjs_component"), "component.mjs")], domain)
+    found.do("connect", host="127.0.0.1", port=port, domain=domain, password=password)
+    return found
 
 
 def installed(name):
