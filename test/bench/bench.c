@@ -3,7 +3,8 @@
  * The benchmark client.  Each mode prints one line of numbers for run.sh:
  *
  *   idle     bytes of private memory an idle session costs the server
- *   route    microseconds of server CPU a routed message costs, and messages a second
+ *   route    microseconds of server CPU a routed message costs, and messages a second; with --far-... the second of each
+ *            pair is at another server, and the CPU is that of both
  *   floor    the same against the floor program
  *   login    logins a second, and milliseconds of server CPU each
  */
@@ -15,10 +16,10 @@
 #include <sys/resource.h>
 
 static struct {
-    int port, pid, count, burst, accounts;
+    int port, pid, far_port, far_pid, count, burst, accounts;
     double seconds;
     bool tls, tell;
-    const char *domain;
+    const char *domain, *far_domain;
 } opt = { .count = 1000, .burst = 1, .accounts = 50, .seconds = 5, .domain = "localhost" };
 
 static struct peer **peers;
@@ -72,15 +73,14 @@ static const char body[] = "<body>Hello Bob, are we still meeting at 10:30 today
                            "<request xmlns='urn:xmpp:receipts'/></message>";
 
 static void send_burst(struct peer *p) {
-    static char out[64 * 1024];
-    size_t len = 0;
+    char text[1024];
     const char *to = peers[p->index ^ 1]->jid;
-    for (int i = 0; i < opt.burst; i++)
-        len += (size_t)snprintf(out + len, sizeof out - len,
-                                "<message to='%s' id='5b1d2c3e-4f%d' type='chat' "
-                                "xml:lang='en'>%s",
-                                to, i, body);
-    peer_send(p, out, len);
+    for (int i = 0; i < opt.burst; i++) {
+        int len = snprintf(text, sizeof text, "<message to='%s' id='5b1d2c3e-4f%d' type='chat' xml:lang='en'>%s", to, i,
+                           body);
+        peer_put(p, text, (size_t)len);
+    }
+    peer_flush(p);
 }
 
 static void on_message(struct peer *p) {
@@ -91,6 +91,11 @@ static void on_message(struct peer *p) {
             send_burst(p);
         }
     }
+    peer_listen(p);
+}
+
+static double cpu_used(void) {
+    return cpu_of(opt.pid) + (opt.far_pid ? cpu_of(opt.far_pid) : 0);
 }
 
 /* For whoever wants to look at the server while it works. */
@@ -104,11 +109,11 @@ static void measure(void) {
     settle(0.5);
     say_measuring();
     long first = delivered;
-    double cpu = cpu_of(opt.pid), began = now_s();
+    double cpu = cpu_used(), began = now_s();
     settle(opt.seconds);
     double took = now_s() - began;
     long count = delivered - first;
-    printf("%.2f %.0f\n", (cpu_of(opt.pid) - cpu) * 1e6 / (double)count, (double)count / took);
+    printf("%.2f %.0f\n", (cpu_used() - cpu) * 1e6 / (double)count, (double)count / took);
 }
 
 /* After the login every arrival is a message: the script's last state ignores input, so the function is changed. */
@@ -121,16 +126,19 @@ static void route_arrived(struct peer *p) {
 }
 
 static void route(void) {
-    login_setup(&(struct script){ .domain = opt.domain, .anonymous = true, .done = on_ready });
+    login_setup(
+        &(struct script){ .domain = opt.domain, .odd_domain = opt.far_domain, .anonymous = true, .done = on_ready });
     peers = calloc((size_t)opt.count * 2, sizeof(struct peer *));
     for (int i = 0; i < opt.count * 2; i++) {
-        peers[i] = peer_open(i, opt.port, opt.tls, route_arrived);
+        peers[i] = peer_open(i, i % 2 && opt.far_port ? opt.far_port : opt.port, opt.tls, route_arrived);
         while (ready <= i)
             peers_poll(1000);
     }
     talking = true;
-    for (int i = 0; i < opt.count; i++)
+    for (int i = 0; i < opt.count; i++) {
+        peer_listen(peers[2 * i + 1]);
         send_burst(peers[2 * i]);
+    }
     measure();
 }
 
@@ -193,12 +201,21 @@ static void login(void) {
     printf("%.0f %.3f\n", (ready - first) / took, (cpu_of(opt.pid) - cpu) * 1e3 / (ready - first));
 }
 
+static enum way way_named(const char *name) {
+    static const char *const names[] = { [BY_TCP] = "tcp", [BY_WEBSOCKET] = "websocket", [BY_BOSH] = "bosh" };
+    for (unsigned i = 0; i < sizeof names / sizeof *names; i++)
+        if (strcmp(names[i], name) == 0)
+            return i;
+    fail("streams do not travel by %s", name);
+}
+
 int main(int argc, char **argv) {
     static const struct option options[] = {
-        { "port", 1, NULL, 'p' },   { "pid", 1, NULL, 'P' },     { "count", 1, NULL, 'n' },
-        { "burst", 1, NULL, 'b' },  { "seconds", 1, NULL, 's' }, { "accounts", 1, NULL, 'a' },
-        { "domain", 1, NULL, 'd' }, { "tls", 0, NULL, 't' },     { "tell", 0, NULL, 'T' },
-        { NULL, 0, NULL, 0 },
+        { "port", 1, NULL, 'p' },     { "pid", 1, NULL, 'P' },     { "count", 1, NULL, 'n' },
+        { "burst", 1, NULL, 'b' },    { "seconds", 1, NULL, 's' }, { "accounts", 1, NULL, 'a' },
+        { "domain", 1, NULL, 'd' },   { "tls", 0, NULL, 't' },     { "by", 1, NULL, 'B' },
+        { "far-port", 1, NULL, 'F' }, { "far-pid", 1, NULL, 'Q' }, { "far-domain", 1, NULL, 'D' },
+        { "tell", 0, NULL, 'T' },     { NULL, 0, NULL, 0 },
     };
     static const struct {
         const char *name;
@@ -238,6 +255,18 @@ int main(int argc, char **argv) {
         case 'T':
             opt.tell = true;
             break;
+        case 'B':
+            peers_travel(way_named(optarg));
+            break;
+        case 'F':
+            opt.far_port = atoi(optarg);
+            break;
+        case 'Q':
+            opt.far_pid = atoi(optarg);
+            break;
+        case 'D':
+            opt.far_domain = optarg;
+            break;
         default:
             return 2;
         }
@@ -248,6 +277,7 @@ int main(int argc, char **argv) {
             return 0;
         }
     fprintf(stderr,
-            "usage: bench idle|route|floor|login --port N --pid N [--count N] [--burst N] [--seconds N] [--tls]\n");
+            "usage: bench idle|route|floor|login --port N --pid N [--count N] [--burst N] [--seconds N] [--tls]\n"
+            "             [--by tcp|websocket|bosh] [--far-port N --far-pid N --far-domain NAME]\n");
     return 2;
 }

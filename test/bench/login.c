@@ -22,10 +22,7 @@ void login_setup(const struct script *s) {
 }
 
 static void header(struct peer *p) {
-    peer_say(
-        p,
-        "<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' to='%s' version='1.0'>",
-        script.domain);
+    peer_header(p, p->index % 2 && script.odd_domain ? script.odd_domain : script.domain);
 }
 
 static void to_base64(const void *data, size_t len, char *out, size_t size) {

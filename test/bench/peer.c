@@ -19,6 +19,7 @@ static int epoll_fd = -1;
 static arrived_fn *on_arrived;
 static gnutls_certificate_credentials_t credentials;
 static int *ended;
+static enum way way;
 
 void fail(const char *fmt, ...) {
     va_list args;
@@ -75,12 +76,22 @@ static void start_tls(struct peer *p) {
     p->handshaking = true;
 }
 
+void peers_travel(enum way chosen) {
+    way = chosen;
+}
+
+static void connected(struct peer *p) {
+    if (way_open(p))
+        on_arrived(p);
+}
+
 struct peer *peer_open(int index, int port, bool tls, arrived_fn *arrived) {
     if (epoll_fd < 0)
         epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     on_arrived = arrived;
     struct peer *p = calloc(1, sizeof *p);
     p->index = index;
+    p->way = way;
     p->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     struct sockaddr_in from = { .sin_family = AF_INET },
                        to = { .sin_family = AF_INET, .sin_port = htons((uint16_t)port) };
@@ -99,7 +110,7 @@ struct peer *peer_open(int index, int port, bool tls, arrived_fn *arrived) {
     if (tls)
         gnutls_handshake(p->tls);
     else
-        arrived(p);
+        connected(p);
     return p;
 }
 
@@ -109,22 +120,19 @@ void peer_close(struct peer *p) {
     if (p->fd >= 0)
         close(p->fd);
     free(p->in);
+    free(p->raw);
     free(p);
 }
 
-void peer_send(struct peer *p, const char *text, size_t len) {
-    ssize_t sent = p->tls ? gnutls_record_send(p->tls, text, len) : send(p->fd, text, len, MSG_NOSIGNAL);
-    if (sent != (ssize_t)len)
-        fail("connection %d: could not send %zu bytes", p->index, len);
-}
-
-void peer_say(struct peer *p, const char *fmt, ...) {
-    char text[2048];
-    va_list args;
-    va_start(args, fmt);
-    int len = vsnprintf(text, sizeof text, fmt, args);
-    va_end(args);
-    peer_send(p, text, (size_t)len);
+/* A record of TLS has 16 KiB at most. */
+void peer_write(struct peer *p, const char *data, size_t len) {
+    while (len) {
+        ssize_t sent = p->tls ? gnutls_record_send(p->tls, data, len) : send(p->fd, data, len, MSG_NOSIGNAL);
+        if (sent <= 0)
+            fail("connection %d: could not send %zu bytes", p->index, len);
+        data += sent;
+        len -= (size_t)sent;
+    }
 }
 
 bool peer_got(struct peer *p, const char *text) {
@@ -142,7 +150,7 @@ bool peer_got(struct peer *p, const char *text) {
     return true;
 }
 
-static void add_input(struct peer *p, const char *data, size_t len) {
+void peer_take(struct peer *p, const char *data, size_t len) {
     if (p->in_len + len + 1 > p->in_cap) {
         p->in_cap = p->in_len + len + 1;
         p->in = realloc(p->in, p->in_cap);
@@ -162,7 +170,7 @@ static void readable(struct peer *p) {
             return;
         }
         p->handshaking = false;
-        on_arrived(p);
+        connected(p);
         return;
     }
     ssize_t got = p->tls ? gnutls_record_recv(p->tls, data, sizeof data) : recv(p->fd, data, sizeof data, 0);
@@ -176,8 +184,7 @@ static void readable(struct peer *p) {
     }
     if (got <= 0)
         fail("connection %d was closed: %.300s", p->index, p->in ? p->in : "");
-    add_input(p, data, (size_t)got);
-    on_arrived(p);
+    way_input(p, data, (size_t)got, on_arrived);
 }
 
 void peers_may_end(int *count) {

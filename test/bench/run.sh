@@ -3,7 +3,7 @@
 # Measures a release build of the server and prints each figure beside the floor or the budget.
 #   test/bench/run.sh [--quick] [BUILD]     BUILD: a meson build folder, made if it is missing
 #   test/bench/run.sh storage ...           of storage alone: see storage.sh
-#   test/bench/run.sh s2s ...               of messages between servers: see s2s.py
+#   test/bench/run.sh streams ...           of a message over TCP, WebSocket, BOSH, to another server: see streams.py
 #   test/bench/run.sh storm ...             all accounts come back after a restart: see storm.sh
 set -eu
 case ${1:-} in
@@ -16,10 +16,10 @@ esac
 
 here=$(cd "$(dirname "$0")/../.." && pwd)
 . "$here/test/bench/lib.sh"
-if [ "${1:-}" = s2s ]; then
+if [ "${1:-}" = streams ]; then
     shift
     build_release "${MEERKAT_BUILD:-$here/build-bench}"
-    MEERKAT_BUILD=$build exec python3 "$here/test/bench/s2s.py" "$@"
+    MEERKAT_BUILD=$build exec /usr/bin/python3 "$here/test/bench/streams.py" "$@"
 fi
 sessions=15000 seconds=8 rounds=3
 if [ "${1:-}" = --quick ]; then
