@@ -39,18 +39,23 @@ int frame_read(const char *data, size_t len, size_t max, struct frame *f) {
     return 1;
 }
 
-void frame_unmask(const struct frame *f, const char *data, char *out) {
-    uint64_t mask, word;
+bool frame_unmask(const struct frame *f, const char *data, char *out) {
+    const uint64_t high = 0x8080808080808080u;
+    uint64_t mask, word, seen = 0;
     size_t i = 0;
     memcpy(&mask, f->mask, 4);
     memcpy((char *)&mask + 4, f->mask, 4);
     for (; i + 8 <= f->len; i += 8) {
         memcpy(&word, data + i, 8);
         word ^= mask;
+        seen |= word;
         memcpy(out + i, &word, 8);
     }
-    for (; i < f->len; i++)
+    for (; i < f->len; i++) {
         out[i] = (char)((uint8_t)data[i] ^ f->mask[i % 4]);
+        seen |= (uint8_t)out[i];
+    }
+    return !(seen & high);
 }
 
 size_t frame_head(uint8_t op, size_t len, char out[FRAME_HEAD_MAX]) {

@@ -33,8 +33,8 @@ struct frame {
  * the payload may still be missing; else the close code that refuses it. */
 int frame_read(const char *data, size_t len, size_t max, struct frame *f);
 
-/* The payload of F at DATA, unmasked, to OUT. */
-void frame_unmask(const struct frame *f, const char *data, char *out);
+/* The payload of F at DATA, unmasked, to OUT.  Returns whether it is ASCII, which needs no look at its UTF-8. */
+bool frame_unmask(const struct frame *f, const char *data, char *out);
 
 /* Writes the head of a frame of ours with LEN bytes; returns how long it is. */
 size_t frame_head(uint8_t op, size_t len, char out[FRAME_HEAD_MAX]);

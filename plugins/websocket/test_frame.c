@@ -20,11 +20,22 @@ static void reads_frames(void) {
     CHECK(f.fin && f.op == FRAME_TEXT);
     CHECK_INT(f.head, 6);
     CHECK_INT(f.len, 5);
-    frame_unmask(&f, hello + f.head, out);
+    CHECK(frame_unmask(&f, hello + f.head, out));
     CHECK_MEM(out, 5, "Hello", 5);
     CHECK_INT(READ("\x01\xfe\x01\x00....", &f), 1);
     CHECK(!f.fin);
     CHECK_INT(f.len, 256);
+}
+
+static void tells_ascii(void) {
+    struct frame f = { .mask = { 0x81, 0xff, 0x80, 0x7f }, .len = 19 };
+    char masked[19], out[19];
+    for (size_t odd = 0; odd <= sizeof out; odd++) { /* at each place, and nowhere */
+        for (size_t i = 0; i < sizeof out; i++)
+            masked[i] = (char)((i == odd ? 0xc3 : 'a') ^ f.mask[i % 4]);
+        CHECK_INT(frame_unmask(&f, masked, out), odd == sizeof out);
+        CHECK(odd == sizeof out || (unsigned char)out[odd] == 0xc3);
+    }
 }
 
 static void refuses_frames(void) {
@@ -94,5 +105,6 @@ static void knows_close_codes(void) {
 }
 
 int main(void) {
-    return CHECK_RUN(T(reads_frames), T(refuses_frames), T(writes_heads), T(knows_utf8), T(knows_close_codes));
+    return CHECK_RUN(T(reads_frames), T(tells_ascii), T(refuses_frames), T(writes_heads), T(knows_utf8),
+                     T(knows_close_codes));
 }

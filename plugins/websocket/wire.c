@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A stream in a WebSocket (RFC 7395): one element a message.  Input is looked at where the connection keeps it, and
- * copied once, as it is unmasked; between two messages there is nothing but this struct.
+ * copied once, as it is unmasked, into memory of the turn; between two messages there is nothing but this struct.
  */
 #include "frame.h"
 #include "websocket.h"
@@ -72,13 +72,21 @@ static void break_off(struct mk_ctx *c, struct wire *w, unsigned code) {
 
 /* ---- framing elements (RFC 7395, 3.4 and 3.6) ------------------------------------------------------------------------ */
 
-/* Whether TEXT begins with the start tag of NAME, whatever its prefix. */
-static bool begins(const char *text, size_t len, const char *name) {
-    size_t at = 1, size = strlen(name);
-    while (at < len && !strchr(" \t\r\n/>:", text[at]))
-        at++;
-    at = at < len && text[at] == ':' ? at + 1 : 1;
-    return len > at + size && memcmp(text + at, name, size) == 0 && strchr(" \t\r\n/>", text[at + size]);
+static bool ends_name(char c) {
+    return c == ' ' || c == '>' || c == '/' || c == ':' || c == '\t' || c == '\r' || c == '\n';
+}
+
+/* Whether TEXT begins with the start tag of <open/> or <close/>, whatever the prefix. */
+static bool is_framing(const char *text, size_t len) {
+    size_t at = 1, end = 1;
+    while (end < len && !ends_name(text[end]))
+        end++;
+    if (end < len && text[end] == ':')
+        for (at = ++end; end < len && !ends_name(text[end]); end++)
+            ;
+    return end < len && text[end] != ':' &&
+           ((end - at == 4 && memcmp(text + at, "open", 4) == 0) ||
+            (end - at == 5 && memcmp(text + at, "close", 5) == 0));
 }
 
 static void send_elsewhere(struct mk_ctx *c, struct wire *w, const struct mk_stream_head *head) {
@@ -110,14 +118,14 @@ static void framing_element(struct mk_ctx *c, struct wire *w, const struct mk_el
         mk_transport_header(c, w->stream, &head);
 }
 
-/* False: the stream takes nothing now. */
-static bool take_message(struct mk_ctx *c, struct wire *w, const char *text, size_t len) {
+/* False: the stream takes nothing now.  ASCII: all of it is. */
+static bool take_message(struct mk_ctx *c, struct wire *w, const char *text, size_t len, bool ascii) {
     const struct mk_stanza *s;
-    if (!frame_is_utf8(text, len)) {
+    if (!ascii && !frame_is_utf8(text, len)) {
         break_off(c, w, CLOSE_UTF8);
         return true;
     }
-    if (!begins(text, len, "open") && !begins(text, len, "close"))
+    if (!is_framing(text, len))
         return mk_transport_element(c, w->stream, text, len);
     if (mk_stanza_read(c, (struct mk_view){ text, len }, &s) == MK_OK)
         framing_element(c, w, mk_root(s));
@@ -148,13 +156,21 @@ static void drop_message(struct wire *w) {
     w->len = w->cap = 0;
 }
 
-static void data_frame(struct mk_ctx *c, struct wire *w, const struct frame *f, const char *payload) {
+/* Nearly all messages are one frame; nothing of them is kept. */
+static void whole_message(struct mk_ctx *c, struct wire *w, const struct frame *f, const char *payload) {
+    char *text = mk_alloc(c, f->len + 1);
+    bool ascii = frame_unmask(f, payload, text);
+    if (!take_message(c, w, text, f->len, ascii))
+        break_off(c, w, CLOSE_AWAY); /* it said that it would */
+}
+
+static void piece(struct mk_ctx *c, struct wire *w, const struct frame *f, const char *payload) {
     frame_unmask(f, payload, room(w, f->len));
     w->len += f->len;
     if (!f->fin)
         return;
-    if (!take_message(c, w, w->message, w->len))
-        break_off(c, w, CLOSE_AWAY); /* it said that it would */
+    if (!take_message(c, w, w->message, w->len, false))
+        break_off(c, w, CLOSE_AWAY);
     if (!w->over)
         drop_message(w);
 }
@@ -212,8 +228,10 @@ static size_t on_input(struct mk_ctx *c, struct mk_conn *conn, const char *data,
             break;
         else if (f.op >= FRAME_CLOSE)
             control_frame(c, w, &f, data + done + f.head);
+        else if (f.fin && f.op == FRAME_TEXT)
+            whole_message(c, w, &f, data + done + f.head);
         else
-            data_frame(c, w, &f, data + done + f.head);
+            piece(c, w, &f, data + done + f.head);
         done += code ? len - done : f.head + f.len;
     }
     w->in_input = false;
