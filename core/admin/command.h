@@ -142,6 +142,7 @@ static inline int64_t sample_metric(const struct worker_sample *s, unsigned plac
 
 const char *time_of_day(struct mk_ctx *c, int64_t us); /* to the second: "2026-11-24T10:11:12Z" */
 int64_t process_memory(void);                          /* resident bytes */
+int64_t process_allocated(void);                       /* bytes in use of those; what caches keep counts */
 int64_t server_uptime(void);                           /* us */
 
 /* ---- the server's own, one function a row -------------------------------------------------------------------------- */

@@ -2,6 +2,7 @@
 #include "admin/command.h"
 #include "run/op.h"
 #include "util/mem.h"
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -115,6 +116,16 @@ int64_t server_uptime(void) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000 - (admin_server ? admin_server->started_us : 0);
+}
+
+/* Sanitizers have an allocator of their own, which keeps what was freed from use; their count is of what was not. */
+size_t __sanitizer_get_current_allocated_bytes(void) __attribute__((weak));
+
+int64_t process_allocated(void) {
+    if (__sanitizer_get_current_allocated_bytes)
+        return (int64_t)__sanitizer_get_current_allocated_bytes();
+    struct mallinfo2 info = mallinfo2();
+    return (int64_t)(info.uordblks + info.hblkhd);
 }
 
 int64_t process_memory(void) {

@@ -33,7 +33,8 @@ const struct mk_cmd_decl server_commands[] = {
       ARGS(TEXT("version", "Version of the server."), INT("uptime", "Seconds since the start."),
            INT("hosts", "Served domains."), INT("sessions", "Bound resources, connected or detached."),
            INT("connections", "Open client connections."), INT("accounts", "Accounts in memory."),
-           INT("workers", "Worker threads."), INT("memory", "Resident bytes.")),
+           INT("workers", "Worker threads."), INT("memory", "Resident bytes."),
+           INT("allocated", "Bytes that are in use; the rest was freed, or is code.")),
       cmd_status },
     { "listeners", "Where the server listens", "GET /listeners", "", MK_CMD_READ, 0, NONE,
       ARGS(TEXT("kind", "What is spoken there."), TEXT("address", "Address."), INT("port", "Port."),
@@ -184,6 +185,7 @@ int cmd_status(struct mk_ctx *c, const struct mk_args *args, struct mk_result *r
     mk_result_int(result, "accounts", accounts);
     mk_result_int(result, "workers", worker_count);
     mk_result_int(result, "memory", process_memory());
+    mk_result_int(result, "allocated", process_allocated());
     return MK_OK;
 }
 

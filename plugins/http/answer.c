@@ -160,7 +160,7 @@ static void over(struct mk_ctx *c, struct request *q) {
     log_access(c, mk_inst(c), q);
     if (q->client)
         client_answered(c, q->client, q->keeps);
-    request_free(q);
+    request_free(c, q);
 }
 
 struct posted {
@@ -176,7 +176,7 @@ static void write_posted(struct mk_ctx *c, void *arg) {
     if (c)
         over(c, p->q);
     else
-        request_free(p->q);
+        request_free(NULL, p->q);
     bytes_free(&p->bytes);
     mk_free(p);
 }

@@ -8,7 +8,22 @@
 
 static const struct http_parser_settings settings;
 
-static void begin_request(struct client *cl) {
+/* Memory of requests, whole or not, is bounded for all connections of a worker together. */
+static void set_pending(struct mk_ctx *c, struct client *cl, size_t bytes) {
+    struct http_worker *w = mk_worker(c);
+    w->pending += bytes - cl->pending;
+    cl->pending = bytes;
+}
+
+/* A request that is alone is always taken. */
+static bool is_too_much(struct mk_ctx *c, const struct client *cl) {
+    const struct http_config *me = mk_inst(c);
+    size_t all = ((const struct http_worker *)mk_worker(c))->pending;
+    return me->max_pending && cl->pending && all > cl->pending && all > (uint64_t)me->max_pending / mk_worker_count(c);
+}
+
+static void begin_request(struct mk_ctx *c, struct client *cl) {
+    set_pending(c, cl, 0);
     http_parser_init(&cl->parser, HTTP_REQUEST);
     cl->parser.data = cl;
     bytes_free(&cl->head);
@@ -19,17 +34,17 @@ static void begin_request(struct client *cl) {
     cl->in_value = cl->in_body = cl->complete = cl->begun = false;
 }
 
-static void client_free(struct client *cl) {
-    begin_request(cl);
+static void client_free(struct mk_ctx *c, struct client *cl) {
+    begin_request(c, cl);
     mk_alarm_free(cl->alarm);
     if (cl->waits)
         cl->waits->client = NULL;
     mk_free(cl);
 }
 
-static void end(struct client *cl) {
+static void end(struct mk_ctx *c, struct client *cl) {
     mk_conn_close(cl->conn);
-    client_free(cl);
+    client_free(c, cl);
 }
 
 /* Nobody waits for us: the client was slow, or has nothing more to ask. */
@@ -40,7 +55,7 @@ static void on_alarm(struct mk_ctx *c, void *arg) {
         mk_count(c, M_TIMEOUTS, 1);
     if (cl->begun && !q)
         answer_refuse(c, cl, 408);
-    end(cl);
+    end(c, cl);
     if (q && q->ready)
         q->ready(c, &q->r, q->arg);
 }
@@ -51,7 +66,7 @@ void client_accepted(struct mk_ctx *c, struct mk_conn *conn) {
     cl->conn = conn;
     cl->alarm = mk_alarm_new(c, on_alarm, cl);
     mk_alarm_set(cl->alarm, (uint32_t)me->request_timeout);
-    begin_request(cl);
+    begin_request(c, cl);
     mk_conn_set(c, conn, &client_handlers, cl);
 }
 
@@ -142,19 +157,23 @@ static const struct http_parser_settings settings = {
 /* In pieces, so that a limit is met near where it lies. */
 enum { PIECE = 1024 };
 
-static bool within_limits(const struct http_config *me, struct client *cl) {
+static bool within_limits(struct mk_ctx *c, const struct http_config *me, struct client *cl) {
     const http_parser *p = &cl->parser;
+    size_t held = cl->head.cap + cl->body.cap;
+    set_pending(c, cl, held > PENDING_FREE ? held - PENDING_FREE : 0);
     if (!cl->wrong && cl->head.len > (size_t)me->max_head)
         cl->wrong = cl->field_count && cl->fields[0].name <= (size_t)me->max_head ? 431 : 414;
     if (!cl->wrong &&
         (cl->body.len > (size_t)me->max_body || (p->flags & F_CONTENTLENGTH && p->content_length != UINT64_MAX &&
                                                  p->content_length + cl->body.len > (uint64_t)me->max_body)))
         cl->wrong = 413;
+    if (!cl->wrong && is_too_much(c, cl))
+        cl->wrong = 503;
     return !cl->wrong;
 }
 
 /* Reads on in the request; returns how much of the data that took. */
-static size_t parse(const struct http_config *me, struct client *cl, const char *data, size_t len) {
+static size_t parse(struct mk_ctx *c, const struct http_config *me, struct client *cl, const char *data, size_t len) {
     size_t done = 0;
     while (done < len && !cl->complete && !cl->wrong) {
         size_t piece = len - done < PIECE ? len - done : PIECE;
@@ -165,7 +184,7 @@ static size_t parse(const struct http_config *me, struct client *cl, const char 
             cl->wrong = 431;
         else if (!cl->wrong && e != HPE_OK && e != HPE_PAUSED)
             cl->wrong = e == HPE_INVALID_METHOD ? 501 : e == HPE_INVALID_VERSION ? 505 : 400;
-        if (!within_limits(me, cl))
+        if (!within_limits(c, me, cl))
             break;
     }
     return done;
@@ -210,7 +229,7 @@ static size_t on_input(struct mk_ctx *c, struct mk_conn *conn, const char *data,
         if (!cl->begun)
             mk_alarm_set(cl->alarm, (uint32_t)me->request_timeout);
         cl->begun = true;
-        done += parse(me, cl, data + done, len - done);
+        done += parse(c, me, cl, data + done, len - done);
         if (cl->wrong) {
             answer_refuse(c, cl, cl->wrong);
             goes_on = false;
@@ -222,9 +241,9 @@ static size_t on_input(struct mk_ctx *c, struct mk_conn *conn, const char *data,
     }
     cl->in_input = false;
     if (cl->upgraded)
-        client_free(cl);
+        client_free(c, cl);
     else if (!goes_on)
-        end(cl);
+        end(c, cl);
     else if (cl->waits)
         mk_conn_pause(conn);
     return done;
@@ -235,18 +254,18 @@ void client_answered(struct mk_ctx *c, struct client *cl, bool keeps) {
     cl->waits = NULL;
     cl->ending = !keeps;
     if (keeps) {
-        begin_request(cl);
+        begin_request(c, cl);
         mk_alarm_set(cl->alarm, (uint32_t)me->keep_alive);
         mk_conn_resume(cl->conn);
     } else if (!cl->in_input) {
-        end(cl);
+        end(c, cl);
     }
 }
 
 static void on_closed(struct mk_ctx *c, struct mk_conn *conn) {
     struct client *cl = mk_conn_user(conn);
     struct request *q = cl->waits;
-    client_free(cl);
+    client_free(c, cl);
     if (q && q->ready)
         q->ready(c, &q->r, q->arg);
 }

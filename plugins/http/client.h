@@ -11,11 +11,16 @@
 struct http_config {
     const char *default_host;
     struct mk_texts trusted_proxies, cors_origins, files;
-    int64_t max_head, max_body, request_timeout, keep_alive;
+    int64_t max_head, max_body, max_pending, request_timeout, keep_alive;
     bool access_log;
     struct network *networks; /* of .trusted_proxies; OWNED */
     struct folder *folders;   /* of .files; OWNED */
 };
+
+struct http_worker {
+    size_t pending; /* bytes of requests, of each those above PENDING_FREE */
+};
+enum { PENDING_FREE = 4096 };
 
 enum { M_REQUESTS, M_ERRORS, M_TIMEOUTS, M_REFUSED, M_SENT };
 
@@ -43,6 +48,7 @@ struct client {
     struct head_field *fields;
     uint32_t field_count;
     uint32_t wrong; /* status that refuses what is being read; 0: none yet */
+    size_t pending; /* what it has of the worker's */
     bool in_value, in_body, complete, begun;
     bool in_input;         /* the loop over the input will see to it */
     bool ending;           /* closes when it has answered */
@@ -62,8 +68,9 @@ struct request {
     int64_t since_ms;
     void (*ready)(struct mk_ctx *c, struct mk_http_request *r, void *arg);
     void *arg;
-    char *texts; /* what R points to */
-    char *host;  /* OWNED */
+    size_t pending; /* what it has of its worker's */
+    char *texts;    /* what R points to */
+    char *host;     /* OWNED */
 };
 
 /* client.c */
@@ -75,7 +82,7 @@ void client_answered(struct mk_ctx *c, struct client *cl, bool keeps);
 /* request.c */
 struct request *request_new(struct mk_ctx *c, struct client *cl); /* NULL: cl->wrong says why */
 void request_run(struct mk_ctx *c, struct request *q);
-void request_free(struct request *q);
+void request_free(struct mk_ctx *c, struct request *q); /* C is NULL: the server stops */
 
 /* answer.c: the interface */
 extern const struct mk_http_ops http_ops;

@@ -57,6 +57,9 @@ static const struct mk_opt_decl options[] = {
     MK_OPT_SIZE(struct http_config, max_head, "16K", 1024, 1 << 20, MK_OPT_LIVE,
                 "Bytes of the target and the headers of one request."),
     MK_OPT_SIZE(struct http_config, max_body, "1M", 1024, 1 << 30, MK_OPT_LIVE, "Bytes of the body of one request."),
+    MK_OPT_SIZE(struct http_config, max_pending, "256M", 0, (int64_t)1 << 40, MK_OPT_LIVE,
+                "Bytes of requests that are being read or wait for their answer, of all connections together, of each "
+                "those above 4 KB. Each worker has an equal share, and takes one request at least. 0 is no limit."),
     MK_OPT_DURATION(struct http_config, request_timeout, "20s", 1000, 3600000, MK_OPT_LIVE,
                     "How long a client may take from its connection, or from the first byte of a request, until that "
                     "is whole; and to take an answer."),
@@ -81,6 +84,6 @@ static const struct mk_listener_decl listeners[] = {
 };
 
 MK_PLUGIN(http, .version = "1.0", .summary = "HTTP server for WebSocket, BOSH, files and other plugins",
-          .flags = MK_PLUGIN_GLOBAL, .inst_size = sizeof(struct http_config), .options = MK_TABLE(options),
-          .provides = MK_TABLE(provides), .metrics = MK_TABLE(metrics), .listeners = MK_TABLE(listeners),
-          .start = start, .stop = stop);
+          .flags = MK_PLUGIN_GLOBAL, .inst_size = sizeof(struct http_config), .worker_size = sizeof(struct http_worker),
+          .options = MK_TABLE(options), .provides = MK_TABLE(provides), .metrics = MK_TABLE(metrics),
+          .listeners = MK_TABLE(listeners), .start = start, .stop = stop);

@@ -188,14 +188,18 @@ struct request *request_new(struct mk_ctx *c, struct client *cl) {
     cl->head = (struct bytes){ NULL, 0, 0 };
     q->r.body = (struct mk_view){ cl->body.data, cl->body.len };
     cl->body = (struct bytes){ NULL, 0, 0 };
+    q->pending = cl->pending;
+    cl->pending = 0;
     if (*q->texts && cl->parser.method != HTTP_CONNECT && fill(c, q, cl))
         return q;
     cl->wrong = cl->parser.method == HTTP_CONNECT ? 405 : 400;
-    request_free(q);
+    request_free(c, q);
     return NULL;
 }
 
-void request_free(struct request *q) {
+void request_free(struct mk_ctx *c, struct request *q) {
+    if (c)
+        ((struct http_worker *)mk_worker(c))->pending -= q->pending;
     mk_free((void *)q->r.fields);
     mk_free((void *)q->r.body.s);
     mk_free((void *)q->r.address);
@@ -230,7 +234,7 @@ void request_run(struct mk_ctx *c, struct request *q) {
             mk_log(c, MK_WARNING, "the host %s of option default_host is not served", me->default_host);
     if (run.taken) {
         if (run.client->upgraded)
-            request_free(q);
+            request_free(c, q);
     } else if (strcmp(q->r.path, "*") == 0) {
         answer_simple(c, q, 204);
     } else if (!files_take(c, q)) {

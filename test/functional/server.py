@@ -385,6 +385,10 @@ class Server:
         lines = (line for line in self.ctl("metrics").splitlines() if line and line[0] != "#")
         return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines)}
 
+    def allocated(self):
+        """Bytes that it holds.  Sanitizers keep what was freed from use, but that is not counted."""
+        return self.control("status")[0]["allocated"]
+
     def control(self, command, **args):
         """A command without the program: rows of the answer.  It must succeed."""
         with socket.socket(socket.AF_UNIX) as s:
