@@ -255,12 +255,15 @@ static bool ends_stream(const char *tag, size_t len) {
     return begin >= 2 && memcmp(tag + begin, name, sizeof name - 1) == 0 && (tag[begin - 1] == ':' || begin == 2);
 }
 
-/* A plain stanza of somebody logged in is framed and parsed at once.  TAGS: behind the last '>' of the input. */
+struct mk_stanza *stream_plain(const struct mk_stream *st, const char *data, size_t len, size_t *used) {
+    return st->account ? parse_next(XML_CLIENT, &stream_config()->after, data, len, from_len(st), used) : NULL;
+}
+
+/* A plain stanza is framed and parsed at once.  TAGS: behind the last '>' of the input. */
 static bool take_plain(struct mk_stream *st, const char *data, const char *tags, size_t *used) {
-    if (!st->account || data >= tags || !scan_is_between(&st->scan))
+    if (data >= tags || !scan_is_between(&st->scan))
         return false;
-    struct mk_stanza *s =
-        parse_next(XML_CLIENT, &stream_config()->after, data, (size_t)(tags - data), from_len(st), used);
+    struct mk_stanza *s = stream_plain(st, data, (size_t)(tags - data), used);
     if (s)
         stream_element(st, s);
     return s != NULL;

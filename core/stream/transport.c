@@ -196,10 +196,31 @@ static bool is_space(const char *data, size_t len) {
     return i == len;
 }
 
-bool mk_transport_element(struct mk_ctx *c, struct mk_stream *st, const char *xml, size_t len) {
+/* True if all of it is one plain stanza, which is taken. */
+static bool take_plain(struct mk_stream *st, const char *xml, size_t len) {
+    size_t used;
+    struct mk_stanza *s = len && xml[len - 1] == '>' ? stream_plain(st, xml, len, &used) : NULL;
+    bool whole = s && used == len;
+    if (whole)
+        stream_element(st, s);
+    else
+        mk_release(s);
+    return whole;
+}
+
+static void take_element(struct mk_stream *st, const char *xml, size_t len) {
     const struct xml_limits *limits = st->account ? &stream_config()->after : &stream_config()->before;
     struct scan scan;
     size_t used = 0;
+    scan_init_open(&scan);
+    enum scan_result r = scan_next(&scan, limits, xml, len, &used);
+    if (r == SCAN_STANZA && is_space(xml + used, len - used))
+        stream_framed(st, xml, used);
+    else
+        stream_refuse(st, r == SCAN_STANZA || r == SCAN_SPACE ? SCAN_MALFORMED : r);
+}
+
+bool mk_transport_element(struct mk_ctx *c, struct mk_stream *st, const char *xml, size_t len) {
     mk_transport_heard(c, st);
     if (st->state == STREAM_ENDED)
         return true;
@@ -209,13 +230,9 @@ bool mk_transport_element(struct mk_ctx *c, struct mk_stream *st, const char *xm
         stream_error(st, "not-authorized", "A stream header is due.");
         return true;
     }
-    scan_init_open(&scan);
-    enum scan_result r = scan_next(&scan, limits, xml, len, &used);
     stream_ref(st);
-    if (r == SCAN_STANZA && is_space(xml + used, len - used))
-        stream_framed(st, xml, used);
-    else
-        stream_refuse(st, r == SCAN_STANZA || r == SCAN_SPACE ? SCAN_MALFORMED : r);
+    if (!take_plain(st, xml, len))
+        take_element(st, xml, len);
     stream_unref(st);
     return true;
 }
