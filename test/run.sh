@@ -44,8 +44,8 @@ missing_packages() {
     for need in gcc g++ clang ninja-build meson pkg-config libc6-dev binutils openssl ca-certificates git libevent-dev \
         libgnutls28-dev libxml2-dev libltdl-dev libcjson-dev libconfig-dev libidn-dev libhiredis-dev libhttp-parser-dev \
         libmariadb-dev libpng-dev libpq-dev libsqlite3-dev libsystemd-dev libunbound-dev liburing-dev unixodbc-dev zlib1g-dev \
-        abigail-tools python3 python3-clang python3-slixmpp coturn ejabberd erlang-p1-pgsql erlang-p1-sqlite3 \
-        lua-dbi-sqlite3 mariadb-server prosody; do
+        abigail-tools python3 python3-clang python3-slixmpp coturn ejabberd erlang-p1-mysql erlang-p1-pgsql \
+        erlang-p1-sqlite3 lua-dbi-mysql lua-dbi-postgresql lua-dbi-sqlite3 mariadb-server prosody; do
         [ "$(dpkg-query -W -f '${db:Status-Status}' "$need" 2>/dev/null)" = installed ] || echo "$need"
     done
     command -v node >/dev/null || echo nodejs

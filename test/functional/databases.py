@@ -2,6 +2,7 @@
 """Databases of a test's own, to be ill-treated, and what a server must do meanwhile."""
 import atexit
 import errno
+import itertools
 import os
 import re
 import shlex
@@ -9,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import urllib.parse
 
 from element import text
 from server import DOMAIN, ROOT, Server, ServerFailure, Skip, service_backend
@@ -19,6 +21,7 @@ MANY = 40
 class Database:
     """Runs while the context lasts.  Its processes are found through the first one's."""
     kind = service = place = user = None  # backend, service, option that names where the tables are, system user
+    scheme = made = first = None  # of what meerkat-convert reads: in its URL, behind CREATE DATABASE, before statements
 
     def __init__(self):
         self.script = os.path.join(ROOT, "test", "services", f"{self.service}.sh")
@@ -92,6 +95,7 @@ class Database:
 
 class Postgres(Database):
     kind, service, place, user = "pgsql", "postgresql", "schema", "postgres"
+    scheme, made, first = "postgresql", "OWNER meerkat", "SET ROLE meerkat;"
 
     def sql(self, statement, database="meerkat"):
         """Rows, as lists of texts; as the superuser."""
@@ -102,11 +106,32 @@ class Postgres(Database):
 
 class MariaDB(Database):
     kind, service, place, user = "mysql", "mariadb", "dbname", "mysql"
+    scheme, made, first = "mysql", "CHARACTER SET utf8mb4", ""
 
     def sql(self, statement, database=""):
         """Rows, as lists of texts; as the superuser."""
-        command = ["mariadb", "--no-defaults", "-uroot", "-S", os.path.join(self.folder, "run", "sock"), "-N", "-B"]
+        command = ["mariadb", "--no-defaults", "-uroot", "-S", os.path.join(self.folder, "run", "sock"), "-N", "-B",
+                   "--default-character-set=utf8mb4"]
         return [line.split("\t") for line in self.query(command + ([database] if database else []), statement)]
+
+
+class Catalog:
+    """An empty database in DB, for a server of another project, which logs in as `meerkat`."""
+
+    numbers = itertools.count(1)
+
+    def __init__(self, db):
+        self.db, self.kind, self.name = db, db.kind, f"meerkat_{next(self.numbers)}"
+        self.port, self.password = (db.env[f"MEERKAT_{db.kind.upper()}_{what}"] for what in ("PORT", "PASSWORD"))
+        db.sql(f"CREATE DATABASE {self.name} {db.made}")
+
+    def sql(self, statements):
+        return self.db.sql(f"{self.db.first}\n{statements}", self.name)
+
+    @property
+    def url(self):
+        password = urllib.parse.quote(self.password) if self.kind == "pgsql" else self.password
+        return f"{self.db.scheme}://meerkat:{password}@127.0.0.1:{self.port}/{self.name}"
 
 
 databases = {}

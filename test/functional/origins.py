@@ -12,7 +12,13 @@ import tempfile
 import time
 
 import xmpp
-from server import DOMAIN, Port, ServerFailure, Skip, certificates, end_with_parent
+from databases import Catalog
+from server import DOMAIN, OTHER, Port, ServerFailure, Skip, certificates, end_with_parent
+
+
+def need(pattern):
+    if not glob.glob(pattern):
+        raise Skip(f"there is no {pattern}")
 
 
 class Foreign:
@@ -25,7 +31,11 @@ class Foreign:
             raise Skip(f"{self.program} is not installed")
         self.folder = tempfile.mkdtemp(prefix=f"meerkat-{self.program}-")
         self.port, self.process = Port(), None
-        self.configure(**options)
+        try:
+            self.configure(**options)
+        except BaseException:
+            self.__exit__()
+            raise
 
     def __enter__(self):
         return self
@@ -81,9 +91,16 @@ class Foreign:
 class Prosody(Foreign):
     program = "prosody"
 
-    def configure(self, storage="internal", **more):
+    def configure(self, database=None):
+        """DATABASE is None for files, "sqlite", or a Catalog."""
         certs = certificates()
-        options = "".join(f"{k} = {v}\n" for k, v in more.items())
+        sql = {"driver": "SQLite3", "database": self.path("prosody.sqlite")}
+        if isinstance(database, Catalog):
+            sql = {"driver": {"pgsql": "PostgreSQL", "mysql": "MySQL"}[database.kind], "host": "127.0.0.1",
+                   "port": int(database.port), "username": "meerkat", "password": database.password,
+                   "database": database.name}
+        if database:
+            need(f"/usr/lib/*/lua/5.4/dbd/{sql['driver'].lower()}.so")
         self.config = self.write("prosody.cfg.lua", f"""
 run_as_root = true
 daemonize = false
@@ -97,10 +114,9 @@ http_ports = {{ }}
 https_ports = {{ }}
 modules_enabled = {{ "roster", "saslauth", "tls", "disco", "private", "vcard", "offline", "mam", "blocklist" }}
 modules_disabled = {{ "s2s", "posix" }}
-storage = "{storage}"
-sql = {{ driver = "SQLite3", database = "{self.folder}/prosody.sqlite" }}
+storage = "{"sql" if database else "internal"}"
+sql = {{ {", ".join(f'{key} = {json.dumps(value)}' for key, value in sql.items())} }}
 log = {{ debug = "{self.folder}/prosody.log" }}
-{options}
 VirtualHost "{DOMAIN}"
 ssl = {{ certificate = "{certs}/{DOMAIN}.crt", key = "{certs}/{DOMAIN}.key" }}
 """)
@@ -117,40 +133,23 @@ ssl = {{ certificate = "{certs}/{DOMAIN}.crt", key = "{certs}/{DOMAIN}.key" }}
             raise ServerFailure(f"prosodyctl failed: {done.stdout}{done.stderr}")
 
 
+SCHEMAS = {"sqlite": "lite", "pgsql": "pg", "mysql": "mysql"}
+PACKAGES = {"sqlite": "p1_sqlite3", "pgsql": "p1_pgsql", "mysql": "p1_mysql"}
+
+
 class Ejabberd(Foreign):
     program = "erl"
 
-    """DATABASE is "mnesia", "sqlite", or "pgsql" with POSTGRES being one that runs."""
-
-    def configure(self, database="mnesia", new_schema=False, postgres=None):
-        if not glob.glob("/usr/lib/*/ejabberd-*"):
-            raise Skip("ejabberd is not installed")
+    def configure(self, database=None, new_schema=False):
+        """DATABASE is None for Mnesia, "sqlite", or a Catalog.  With NEW_SCHEMA tables may be of several hosts."""
+        need("/usr/lib/*/ejabberd-*")
         os.makedirs(self.path("spool"))
-        if database == "sqlite":
-            with open(f"/usr/share/ejabberd/sql/lite{'.new' if new_schema else ''}.sql") as f, \
-                    sqlite3.connect(self.path("ejabberd.sqlite")) as db:
-                db.executescript(f.read())
-            db.close()
-        if database == "pgsql":
-            with open(f"/usr/share/ejabberd/sql/pg{'.new' if new_schema else ''}.sql") as f:
-                postgres.sql("SET ROLE meerkat;\n" + f.read())
-        where = f"""sql_type: sqlite
-sql_database: "{self.folder}/ejabberd.sqlite"
-""" if database == "sqlite" else f"""sql_type: pgsql
-sql_server: "127.0.0.1"
-sql_port: {postgres.env["MEERKAT_PGSQL_PORT"] if postgres else 0}
-sql_database: meerkat
-sql_username: meerkat
-sql_password: "{postgres.env["MEERKAT_PGSQL_PASSWORD"] if postgres else ""}"
-sql_pool_size: 2
-"""
-        sql = f"""
-{where}new_sql_schema: {str(new_schema).lower()}
-default_db: sql
-auth_method: sql
-""" if database != "mnesia" else "auth_method: internal\n"
+        sql = "auth_method: internal\n"
+        if database:
+            where = self.tables(database, "new.sql" if new_schema else "sql")
+            sql = f"{where}new_sql_schema: {str(new_schema).lower()}\ndefault_db: sql\nauth_method: sql\n"
         self.config = self.write("ejabberd.yml", f"""
-hosts: ["{DOMAIN}"]
+hosts: {json.dumps([DOMAIN, OTHER] if new_schema else [DOMAIN])}
 certfiles: ["{self.pem()}"]
 loglevel: info
 auth_password_format: scram
@@ -168,6 +167,21 @@ modules:
   mod_last: {{}}
 """)
 
+    def tables(self, database, ending):
+        """Those that come with it, made in DATABASE; returns the options that lead there."""
+        kind = "sqlite" if database == "sqlite" else database.kind
+        need(f"/usr/lib/erlang/lib/{PACKAGES[kind]}-*")
+        with open(f"/usr/share/ejabberd/sql/{SCHEMAS[kind]}.{ending}") as f:
+            statements = f.read()
+        if kind != "sqlite":
+            database.sql(statements)
+            return (f"sql_type: {kind}\nsql_server: \"127.0.0.1\"\nsql_port: {database.port}\nsql_database: {database.name}\n"
+                    f"sql_username: meerkat\nsql_password: \"{database.password}\"\nsql_pool_size: 2\n")
+        with sqlite3.connect(self.path("ejabberd.sqlite")) as db:
+            db.executescript(statements)
+        db.close()
+        return f"sql_type: sqlite\nsql_database: \"{self.path('ejabberd.sqlite')}\"\n"
+
     def erl(self, code):
         """It without a node name, so that it needs no other daemon; CODE runs once it is up."""
         return ["erl", "-noshell", "-noinput", "-mnesia", "dir", f'"{self.path("spool")}"', "-eval",
@@ -178,8 +192,9 @@ modules:
                 "ERL_LIBS": glob.glob("/usr/lib/*/ejabberd-*")[0].rsplit("/", 1)[0], "HOME": self.folder}
 
     def start(self, *accounts):
-        code = "".join(f"ok = ejabberd_auth:try_register(<<{json.dumps(u)}>>, <<\"{DOMAIN}\">>, <<{json.dumps(p)}>>), "
-                       for u, p in accounts)
+        """Of (USER, PASSWORD) in DOMAIN, or (USER, PASSWORD, HOST)."""
+        code = "".join(f"ok = ejabberd_auth:try_register(<<{json.dumps(u)}>>, <<\"{''.join(host) or DOMAIN}\">>, <<{json.dumps(p)}>>), "
+                       for u, p, *host in accounts)
         self.launch(self.erl(code + f'ok = file:write_file("{self.path("ready")}", <<>>).'), **self.env())
         deadline = time.monotonic() + 120
         while not os.path.exists(self.path("ready")):  # it listens before its accounts are there
@@ -197,33 +212,3 @@ modules:
         if done.returncode or not found:
             raise ServerFailure(f"there is no dump: {done.stdout}{done.stderr}{self.log()}")
         return found[0]
-
-
-class MariaDB(Foreign):
-    """For what reads MySQL.  Anybody may do anything in it."""
-
-    program = "mariadbd"
-
-    def configure(self):
-        done = subprocess.run(["mariadb-install-db", "--no-defaults", f"--datadir={self.folder}/data", "--user=root",
-                               "--auth-root-authentication-method=normal", "--skip-test-db"], capture_output=True, text=True)
-        if done.returncode:
-            raise ServerFailure(done.stdout + done.stderr)
-
-    def start(self):
-        self.launch([shutil.which("mariadbd"), "--no-defaults", f"--datadir={self.folder}/data", "--user=root",
-                     f"--port={self.port.number}", "--bind-address=127.0.0.1", f"--socket={self.folder}/socket",
-                     f"--pid-file={self.folder}/pid", "--innodb-flush-method=nosync", "--character-set-server=utf8mb4"])
-        self.sql("CREATE DATABASE moved; CREATE USER 'm'@'127.0.0.1' IDENTIFIED BY 'p:w'; GRANT ALL ON moved.* TO 'm'@'127.0.0.1'",
-                 "mysql")
-        return self
-
-    def sql(self, text, database="moved"):
-        done = subprocess.run(["mariadb", "--no-defaults", f"--socket={self.folder}/socket", "-u", "root",
-                               "--default-character-set=utf8mb4", database], input=text, capture_output=True, text=True)
-        if done.returncode:
-            raise ServerFailure(f"{text}: {done.stderr}")
-
-    @property
-    def url(self):
-        return f"mysql://m:p:w@127.0.0.1:{self.port.number}/moved"
