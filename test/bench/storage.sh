@@ -6,7 +6,8 @@
 # BACKEND is sqlite if it is left out; options are those of its group in `backends`.  A backend NAME has a floor if there
 # is a program bench_storage_NAME in BUILD/test/bench, which takes a place, rows a commit and seconds; the place is
 # BENCH_PLACE (of pgsql a conninfo, of mysql HOST,PORT,USER,PASSWORD,DATABASE), or a new file.  Write @UNIQUE@ in the option
-# that says where tables are: the floor begins with an empty one, so must each run.
+# that says where tables are: the floor begins with an empty one, so must each run.  For pgsql without options both sides
+# log in with the conninfo of BENCH_PLACE, so that both or none of them have TLS; a conninfo with a host must say sslmode.
 set -eu
 
 here=$(cd "$(dirname "$0")/../.." && pwd)
@@ -21,6 +22,7 @@ folder=${1:-$here/build-bench}
 backend=${1:-sqlite}
 [ $# -eq 0 ] || shift
 build_release "$folder"
+[ "$backend" != pgsql ] || [ $# -ne 0 ] || [ -z "${BENCH_PLACE:-}" ] || set -- "conninfo=$BENCH_PLACE" schema=bench_@UNIQUE@
 tmp=$(mktemp -d "${BENCH_DIR:-/var/tmp}/meerkat-bench-XXXXXX")
 trap 'rm -rf "$tmp"' EXIT INT TERM
 bench=$build/test/bench/bench_storage

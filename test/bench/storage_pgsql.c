@@ -62,7 +62,7 @@ int main(int argc, char **argv) {
     payload[PAYLOAD] = '\0';
     db = PQconnectdb(argv[1]);
     must(PQstatus(db) == CONNECTION_OK);
-    run("SET client_min_messages=warning; DROP TABLE IF EXISTS bench_by_hand");
+    run("SET client_min_messages=warning; SET synchronous_commit=on; DROP TABLE IF EXISTS bench_by_hand");
     run("CREATE TABLE bench_by_hand(owner text COLLATE \"C\" NOT NULL,id bigint NOT NULL,peer text COLLATE \"C\" NOT "
         "NULL,"
         "stanza text NOT NULL,PRIMARY KEY(owner,id))");
