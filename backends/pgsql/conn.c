@@ -310,6 +310,16 @@ void pg_sync(struct pg *p) {
         expect(p, SYNC, PQpipelineSync(p->c));
 }
 
+/* An error shows when the result is taken. */
+void pg_look(struct pg *p) {
+    if (!p->lost)
+        (void)PQconsumeInput(p->c);
+}
+
+bool pg_is_sent(struct pg *p) {
+    return !p->lost && PQflush(p->c) == 0;
+}
+
 /* A NULL ends the results of each statement; more of them than that are a connection that gives none. */
 static PGresult *take(struct pg *p) {
     for (int i = 0; i < 3 && wait_result(p); i++) {

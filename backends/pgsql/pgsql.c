@@ -9,8 +9,11 @@
 /* ---- start and stop ------------------------------------------------------------------------------------------- */
 
 static void db_free(struct db *db) {
-    for (unsigned i = 0; i < db->thread_count; i++)
+    for (unsigned i = 0; i < db->thread_count; i++) {
         pg_free(&db->threads[i].pg);
+        if (db->threads[i].pool == &db->writes)
+            job_taker_destroy(&db->threads[i].taker);
+    }
     pg_free(&db->main);
     while (db->tables) {
         struct sql_table *next = db->tables->next;
@@ -31,6 +34,8 @@ static void thread_init(struct db *db, struct thread *t, struct pool *pool, unsi
     t->db = t->pg.db = db;
     t->pool = pool;
     t->number = number;
+    if (pool == &db->writes)
+        job_taker_init(&t->taker);
     snprintf(t->name, sizeof t->name, "meerkat-%s-%c%u", db->server, pool == &db->reads ? 'r' : 'w', number);
 }
 
@@ -179,7 +184,8 @@ static void commit(struct mk_op *op, struct mk_commit *commit) {
     const struct pgsql *me = mk_op_inst(op);
     struct job *job = job_new(op);
     job->commit = commit;
-    push(&me->db->writes, job);
+    if (!writer_begin(me->db, job))
+        push(&me->db->writes, job);
 }
 
 static void schema(const void *inst, const struct mk_coll *coll, struct mk_schema *out) {

@@ -78,6 +78,8 @@ bool pg_run(struct pg *p, const char *text, const struct sql_query *values);
 void pg_send(struct pg *p, const struct sql_query *q);
 void pg_send_text(struct pg *p, const char *text); /* without values */
 void pg_sync(struct pg *p);
+bool pg_is_sent(struct pg *p); /* all of it, so that only answers are to be waited for */
+void pg_look(struct pg *p);    /* reads what has come, without waiting */
 /* The next result, in the order of what was sent, syncs not counted.  *RES is NULL but for PG_OK; PQclear() frees it. */
 enum pg_code pg_next(struct pg *p, PGresult **res);
 enum pg_code pg_skip(struct pg *p);     /* the same without the result */
@@ -117,6 +119,8 @@ struct thread {
     /* Writers: the number of the last transaction, and commits of which nobody knows whether they happened. */
     int64_t transaction;
     struct job *unknown;
+    struct job_taker taker;
+    int64_t begun_us; /* when a worker began its job */
 };
 struct db {
     const void *inst; /* for figures and log lines */
@@ -150,6 +154,8 @@ void thread_good(struct thread *t); /* its connection has just worked */
 bool thread_pause(struct thread *t);
 bool is_ending(struct db *db);
 
+/* On a worker: begins the job on a connection that has nothing to do; false if that is not for a worker, or there is none. */
+bool writer_begin(struct db *db, struct job *job);
 /* Whether writer T's last transaction happened; outside of a pipeline.  0 no, 1 yes, negative: p->why. */
 int writer_take_over(struct thread *t);
 

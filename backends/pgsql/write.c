@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { IDLE_MS = 1000, SWEEP_AGAIN_MS = 10, TRIES = 3 };
+enum { IDLE_MS = 1000, SWEEP_AGAIN_MS = 10, TRIES = 3, SMALL_CHANGES = 8, SMALL_BYTES = 16 * 1024 };
 enum outcome { DONE, CAREFUL, AGAIN, BROKEN, UNKNOWN };
 
 /* ---- results -------------------------------------------------------------------------------------------------- */
@@ -119,17 +119,18 @@ static bool is_plain(const struct job *jobs) {
     return true;
 }
 
-static enum outcome send_all(struct thread *t, const struct job *jobs, bool plain, int64_t now) {
+/* Without BEGIN all up to the pipeline's end is a transaction. */
+static void send_all(struct thread *t, const struct job *jobs) {
     struct pg *p = &t->pg;
-    if (!plain)
+    int64_t now = now_us();
+    t->transaction++;
+    if (!is_plain(jobs))
         pg_send_text(p, "BEGIN");
     for (const struct job *job = jobs; job; job = job->next)
         for (uint32_t i = 0; i < job->commit->count; i++)
             send_change(p, job->commit->changes[i], now);
     send_number(t);
     pg_sync(p);
-    enum pg_code code = plain ? PG_OK : pg_skip(p);
-    return code == PG_OK ? DONE : failed(p, code);
 }
 
 static enum outcome take_all(struct thread *t, struct job *jobs) {
@@ -180,8 +181,10 @@ static enum outcome run_group(struct pg *p, struct mk_change *const *changes, ui
     return DONE;
 }
 
-static enum outcome run_carefully(struct thread *t, struct job *jobs, int64_t now) {
+static enum outcome run_carefully(struct thread *t, struct job *jobs) {
     struct pg *p = &t->pg;
+    int64_t now = now_us();
+    t->transaction++;
     if (do_text(p, "BEGIN") != PG_OK)
         return BROKEN;
     for (struct job *job = jobs; job; job = job->next)
@@ -214,20 +217,16 @@ static enum outcome commit(struct pg *p) {
     return rest == PG_LOST ? UNKNOWN : BROKEN;
 }
 
-/* Without BEGIN all up to the pipeline's end is a transaction. */
-static enum outcome run_plain(struct thread *t, struct job *jobs, int64_t now) {
-    enum outcome outcome = send_all(t, jobs, true, now);
-    if (outcome == DONE)
-        outcome = take_all(t, jobs);
+static enum outcome end_plain(struct thread *t, struct job *jobs) {
+    enum outcome outcome = take_all(t, jobs);
     if (outcome == DONE && pg_finish(&t->pg) == PG_FAILED)
         outcome = BROKEN;
     return t->pg.lost ? UNKNOWN : outcome;
 }
 
-static enum outcome run_all(struct thread *t, struct job *jobs, int64_t now) {
-    enum outcome outcome = send_all(t, jobs, false, now);
-    if (outcome == DONE)
-        outcome = take_all(t, jobs);
+static enum outcome end_all(struct thread *t, struct job *jobs) {
+    enum pg_code begun = pg_skip(&t->pg);
+    enum outcome outcome = begun == PG_OK ? take_all(t, jobs) : failed(&t->pg, begun);
     return outcome == DONE ? commit(&t->pg) : outcome;
 }
 
@@ -241,34 +240,36 @@ static void roll_back(struct pg *p) {
     sql_add(&p->why, "%s", why);
 }
 
-static enum outcome run_once(struct thread *t, struct job *jobs, bool careful) {
-    int64_t now = now_us();
-    t->transaction++;
+/* BEGUN: all is sent. */
+static enum outcome run_once(struct thread *t, struct job *jobs, bool begun, bool careful) {
     enum outcome outcome;
-    if (careful)
-        outcome = run_carefully(t, jobs, now);
-    else
-        outcome = is_plain(jobs) ? run_plain(t, jobs, now) : run_all(t, jobs, now);
-    if (careful && outcome == DONE)
-        outcome = commit(&t->pg);
+    if (careful) {
+        outcome = run_carefully(t, jobs);
+        if (outcome == DONE)
+            outcome = commit(&t->pg);
+    } else {
+        if (!begun)
+            send_all(t, jobs);
+        outcome = is_plain(jobs) ? end_plain(t, jobs) : end_all(t, jobs);
+    }
     if (outcome != DONE)
         roll_back(&t->pg);
     return outcome;
 }
 
-static void run(struct thread *t, struct job *jobs) {
-    int64_t start = now_us();
+static void run(struct thread *t, struct job *jobs, bool begun) {
+    int64_t start = begun ? t->begun_us : now_us();
     bool careful = false;
     enum outcome outcome = AGAIN;
     int64_t count = jobs_changes(jobs);
     for (int i = 0; i < TRIES && (outcome == AGAIN || outcome == CAREFUL); i++) {
-        outcome = run_once(t, jobs, careful);
+        outcome = run_once(t, jobs, begun && i == 0, careful);
         careful |= outcome == CAREFUL;
     }
     mk_count_from(t->db->inst, M_QUERIES, count);
     mk_count_from(t->db->inst, M_TIME, now_us() - start);
     if (outcome == DONE) {
-        jobs_done(jobs);
+        t->taker.finished = jobs;
         mk_count_from(t->db->inst, M_COMMITS, 1);
         return;
     }
@@ -280,6 +281,34 @@ static void run(struct thread *t, struct job *jobs) {
         t->unknown = jobs;
     else
         jobs_fail(jobs, pg_why(&t->pg));
+}
+
+/* ---- begun by workers ----------------------------------------------------------------------------------------- */
+
+/* What a worker can put into a pipeline in some ten microseconds. */
+static bool is_small(const struct mk_commit *commit) {
+    size_t bytes = 0;
+    for (uint32_t i = 0; i < commit->count && i < SMALL_CHANGES; i++) {
+        const struct mk_change *x = commit->changes[i];
+        bool row = x->kind == MK_X_PUT || x->kind == MK_X_PUT_IF;
+        for (unsigned k = 0; row && k < mk_coll_col_count(x->coll); k++)
+            if (x->values[k].type == MK_C_TEXT || x->values[k].type == MK_C_BYTES)
+                bytes += x->values[k].len;
+    }
+    return commit->count <= SMALL_CHANGES && bytes <= SMALL_BYTES;
+}
+
+/* The thread is woken by the answer. */
+bool writer_begin(struct db *db, struct job *job) {
+    struct job_taker *taker = is_small(job->commit) ? jobs_claim(&db->writes.jobs) : NULL;
+    if (!taker)
+        return false;
+    struct thread *t = (struct thread *)((char *)taker - offsetof(struct thread, taker));
+    job->next = NULL;
+    t->begun_us = now_us();
+    send_all(t, job);
+    jobs_give(&db->writes.jobs, taker, job, !pg_is_sent(&t->pg));
+    return true;
 }
 
 /* ---- what became of it ------------------------------------------------------------------------------------------ */
@@ -343,8 +372,10 @@ static void give_up(struct thread *t) {
 
 /* One writer sweeps for all. */
 static void sweep_in_time(struct thread *t, int64_t *next_ms) {
-    if (t->number == 0 && !t->pg.lost && now_ms() >= *next_ms)
-        *next_ms = now_ms() + (sweep(t) ? SWEEP_AGAIN_MS : t->db->sweep_interval);
+    if (t->number != 0 || t->pg.lost || now_ms() < *next_ms)
+        return;
+    jobs_answer(&t->taker);
+    *next_ms = now_ms() + (sweep(t) ? SWEEP_AGAIN_MS : t->db->sweep_interval);
 }
 
 static unsigned until(int64_t next_ms) {
@@ -365,17 +396,24 @@ void *write_main(void *arg) {
             continue;
         struct job *jobs = t->unknown; /* which did not happen, or thread_connect() would have answered them */
         t->unknown = NULL;
+        bool begun = false;
         if (!jobs)
-            jobs = jobs_take(&t->pool->jobs, 0, t->number ? IDLE_MS : until(next_sweep), &ended);
+            jobs = jobs_await(&t->pool->jobs, &t->taker, PQsocket(t->pg.c), t->number ? IDLE_MS : until(next_sweep),
+                              &begun, &ended);
+        if (begun)
+            pg_look(&t->pg);
         if (jobs)
-            run(t, jobs);
+            run(t, jobs, begun);
         else
             pg_alive(&t->pg);
         sweep_in_time(t, &next_sweep);
-        if (t->pg.lost)
+        if (t->pg.lost) {
+            jobs_answer(&t->taker);
             thread_lost(t);
-        else
+        } else {
             thread_good(t);
+        }
     }
+    jobs_answer(&t->taker);
     return NULL;
 }

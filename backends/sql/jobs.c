@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "jobs.h"
+#include <poll.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
 #include <time.h>
+#include <unistd.h>
 
 void jobs_init(struct job_queue *q) {
     pthread_condattr_t attr;
@@ -11,6 +15,7 @@ void jobs_init(struct job_queue *q) {
     pthread_condattr_destroy(&attr);
     q->head = NULL;
     q->tail = &q->head;
+    q->idle = NULL;
     q->ending = false;
 }
 
@@ -19,19 +24,42 @@ void jobs_destroy(struct job_queue *q) {
     pthread_cond_destroy(&q->more);
 }
 
+static void wake(const struct job_taker *taker) {
+    uint64_t one = 1;
+    if (write(taker->wake_fd, &one, sizeof one) != sizeof one)
+        abort();
+}
+
+/* Call it with the lock. */
+static struct job_taker *take_idle(struct job_queue *q) {
+    struct job_taker *taker = q->idle;
+    if (taker) {
+        q->idle = taker->next;
+        taker->idle = false;
+    }
+    return taker;
+}
+
 void jobs_push(struct job_queue *q, struct job *job) {
     job->next = NULL;
     pthread_mutex_lock(&q->lock);
     *q->tail = job;
     q->tail = &job->next;
-    pthread_cond_signal(&q->more);
+    struct job_taker *taker = take_idle(q);
+    if (!taker)
+        pthread_cond_signal(&q->more);
     pthread_mutex_unlock(&q->lock);
+    if (taker)
+        wake(taker);
 }
 
 void jobs_end(struct job_queue *q) {
+    struct job_taker *taker;
     pthread_mutex_lock(&q->lock);
     q->ending = true;
     pthread_cond_broadcast(&q->more);
+    while ((taker = take_idle(q)) != NULL)
+        wake(taker);
     pthread_mutex_unlock(&q->lock);
 }
 
@@ -75,6 +103,106 @@ struct job *jobs_take(struct job_queue *q, unsigned max, unsigned ms, bool *ende
     pthread_mutex_unlock(&q->lock);
     return job;
 }
+
+/* ---- jobs that a worker begins ---------------------------------------------------------------------------------- */
+
+void job_taker_init(struct job_taker *me) {
+    *me = (struct job_taker){ .wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK) };
+    if (me->wake_fd < 0)
+        abort();
+}
+
+void job_taker_destroy(struct job_taker *me) {
+    close(me->wake_fd);
+}
+
+static void be_idle(struct job_queue *q, struct job_taker *me) {
+    if (me->idle)
+        return;
+    me->idle = true;
+    me->next = q->idle;
+    q->idle = me;
+}
+
+static void be_busy(struct job_queue *q, struct job_taker *me) {
+    struct job_taker **at = &q->idle;
+    if (!me->idle)
+        return;
+    while (*at != me)
+        at = &(*at)->next;
+    *at = me->next;
+    me->idle = false;
+}
+
+void jobs_answer(struct job_taker *me) {
+    struct job *jobs = me->finished;
+    me->finished = NULL;
+    jobs_done(jobs);
+}
+
+/* Until it is woken, FD can be read if it is not negative, or MS have passed; false if neither happened. */
+static bool look(struct job_taker *me, int fd, int ms, bool *readable) {
+    struct pollfd fds[2] = { { me->wake_fd, POLLIN, 0 }, { fd, POLLIN, 0 } };
+    uint64_t count;
+    int got = poll(fds, 2, ms);
+    if (fds[0].revents && read(me->wake_fd, &count, sizeof count) < 0)
+        abort();
+    *readable = fds[1].revents != 0;
+    return got > 0;
+}
+
+/* Call it with the lock.  Whoever is claimed will be given a job: the answer may even come before. */
+static void wait_idle(struct job_queue *q, struct job_taker *me, int fd, unsigned ms) {
+    bool over = false;
+    while (me->claimed || (!me->begun && !q->head && !q->ending && !over)) {
+        bool readable = false;
+        me->hasty = me->claimed;
+        if (!me->claimed)
+            be_idle(q, me);
+        pthread_mutex_unlock(&q->lock);
+        jobs_answer(me);
+        over = !look(me, me->hasty ? -1 : fd, me->hasty ? -1 : (int)ms, &readable) || readable;
+        pthread_mutex_lock(&q->lock);
+        me->hasty = false;
+    }
+    be_busy(q, me);
+}
+
+struct job *jobs_await(struct job_queue *q, struct job_taker *me, int fd, unsigned ms, bool *begun, bool *ended) {
+    pthread_mutex_lock(&q->lock);
+    wait_idle(q, me, fd, ms);
+    struct job *job = me->begun;
+    *begun = job != NULL;
+    me->begun = NULL;
+    if (!job)
+        job = take(q, 0);
+    *ended = !job && q->ending;
+    pthread_mutex_unlock(&q->lock);
+    jobs_answer(me);
+    return job;
+}
+
+struct job_taker *jobs_claim(struct job_queue *q) {
+    pthread_mutex_lock(&q->lock);
+    struct job_taker *taker = q->head ? NULL : take_idle(q);
+    if (taker)
+        taker->claimed = true;
+    pthread_mutex_unlock(&q->lock);
+    return taker;
+}
+
+void jobs_give(struct job_queue *q, struct job_taker *taker, struct job *job, bool wake_it) {
+    job->next = NULL;
+    pthread_mutex_lock(&q->lock);
+    taker->begun = job;
+    taker->claimed = false;
+    wake_it |= taker->hasty;
+    pthread_mutex_unlock(&q->lock);
+    if (wake_it)
+        wake(taker);
+}
+
+/* ---- answers ---------------------------------------------------------------------------------------------------- */
 
 void jobs_done(struct job *jobs) {
     for (struct job *job = jobs, *next; job; job = next) {

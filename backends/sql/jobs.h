@@ -15,10 +15,21 @@ struct job { /* in the op's memory, gone with it */
     struct mk_commit *commit; /* one of the two */
     struct mk_read *read;
 };
+/*
+ * A thread that waits for jobs and for its connection at once, so that a worker can begin a job there without waking it:
+ * the answer does.
+ */
+struct job_taker {
+    struct job_taker *next; /* while it is idle */
+    int wake_fd;            /* an eventfd */
+    bool idle, claimed, hasty;
+    struct job *begun, *finished;
+};
 struct job_queue {
     pthread_mutex_t lock;
     pthread_cond_t more;
     struct job *head, **tail;
+    struct job_taker *idle; /* the one that came last is first: what it works with is still warm */
     bool ending;
 };
 void jobs_init(struct job_queue *q);
@@ -30,6 +41,18 @@ void jobs_end(struct job_queue *q);
  * come, which *ENDED says.
  */
 struct job *jobs_take(struct job_queue *q, unsigned max, unsigned ms, bool *ended);
+
+/*
+ * The same for a taker: all jobs; or the one that was begun, which *BEGUN says, once FD can be read.  NULL also if that
+ * can be read and nothing was begun.  What it has finished is answered here, as soon as a worker can claim it again.
+ */
+void job_taker_init(struct job_taker *me);
+void job_taker_destroy(struct job_taker *me);
+struct job *jobs_await(struct job_queue *q, struct job_taker *me, int fd, unsigned ms, bool *begun, bool *ended);
+void jobs_answer(struct job_taker *me); /* now, what it has finished */
+/* One that is idle, if no job waits; what is its own is then the caller's, until it gives it JOB, which it has begun. */
+struct job_taker *jobs_claim(struct job_queue *q);
+void jobs_give(struct job_queue *q, struct job_taker *taker, struct job *job, bool wake); /* WAKE: do not wait for FD */
 
 struct job *job_new(struct mk_op *op);
 /* All of them are over: as commits that worked, whose changes have their results, or not, as WHY says. */
