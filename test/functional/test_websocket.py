@@ -225,6 +225,22 @@ def test_illegal_elements(server):
     fails(f"<a>{'x' * 20000}</a>", "policy-violation")
 
 
+def test_elements_of_who_is_logged_in(server):
+    """A message is one element, and nothing behind it but space."""
+    a, b = client(server), client(server, "bob")
+    stanza = f"<message xmlns='jabber:client' to='{b.jid}' id='%s'><body>hello</body></message>"
+    for id, behind in (("1", ""), ("2", " "), ("3", "\n\n")):
+        a.send(stanza % id + behind)
+        assert text(b.expect("message", id=id, from_=a.jid), "body") == "hello"
+    for behind in (stanza % "5", "x", "<r xmlns='urn:xmpp:sm:3'/>", "</message>", ">"):
+        a.send(stanza % "4" + behind)
+        a.expect_error("not-well-formed")
+        a = client(server)
+    b.quiet(a)
+    for c in (a, b):
+        c.end()
+
+
 def test_lost(server):
     a, b = client(server).available(), client(server, "bob")
     a.message(b.jid, "x")
