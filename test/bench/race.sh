@@ -2,19 +2,31 @@
 # SPDX-License-Identifier: Apache-2.0
 # Meerkat, ejabberd and Prosody side by side, on this machine, with the same load.
 #   test/bench/race.sh [--quick] [BUILD]     BUILD: a meson build folder, made if it is missing
-# The servers take turns in each measure, so that a busy neighbour hurts all.  Writes test/bench/RESULTS.md; with --quick
-# it prints what it would write, and the figures say only that the race runs.
+# Installs the peers if they are missing (Debian, Ubuntu), makes a release build, and writes test/bench/RESULTS.md with
+# its drawings in test/bench/results.  With --quick these go to BUILD/race, and say only that the race runs.
 set -eu
 here=$(cd "$(dirname "$0")/../.." && pwd)
-quick=''
+. "$here/test/bench/lib.sh"
+quick='' folder=$here/test/bench
 if [ "${1:-}" = --quick ]; then
     quick=--quick
     shift
 fi
-for program in ejabberdctl prosody; do
-    [ -e /usr/sbin/$program ] || [ -e /usr/bin/$program ] || { echo "$program is not installed" && exit 77; }
+missing=''
+for package in ejabberd erlang-p1-sqlite3 prosody lua-dbi-sqlite3 openssl; do
+    [ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || missing="$missing $package"
 done
-build=${1:-$here/build-bench}
-[ -f "$build/build.ninja" ] || meson setup "$build" "$here" --buildtype=release -Dtests=true >/dev/null
-ninja -C "$build" >/dev/null
-exec /usr/bin/python3 "$here/test/bench/race/race.py" $quick "$build"
+if [ -n "$missing" ]; then
+    echo "installing$missing"
+    sudo=''
+    [ "$(id -u)" = 0 ] || sudo=sudo
+    $sudo apt-get update -qq
+    $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null
+fi
+build_release "${1:-$here/build-bench}"
+if [ -n "$quick" ]; then
+    folder=$build/race
+    mkdir -p "$folder"
+fi
+/usr/bin/python3 "$here/test/bench/race/race.py" $quick "$build" "$folder"
+echo "written: $folder/RESULTS.md"

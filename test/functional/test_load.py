@@ -279,7 +279,7 @@ def test_bad_authorities_are_named(tmp):
 def other_server(name):
     """The same tool with a server of others, with what Meerkat has and rooms."""
     sys.path.append(os.path.join(ROOT, "test", "bench", "race"))
-    from race import Contestant
+    from contestant import Contestant
     if not shutil.which(name) and not os.path.exists(f"/usr/sbin/{name}"):
         raise Skip(f"{name} is not installed")
     groups = [MIX[1], MIX[2], {"name": "rooms", "count": 10, "room": {"size": 5, "think": 0.3}}]

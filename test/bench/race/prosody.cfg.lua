@@ -5,7 +5,7 @@ pidfile = "@DIR@/prosody.pid"
 data_path = "@DIR@"
 log = { error = "@DIR@/log" }            -- all three log errors only
 network_backend = "epoll"                -- its fastest
-network_settings = { tcp_backlog = 4096 }
+network_settings = { tcp_backlog = 4096, nagle = false }  -- with Nagle answers of a login wait for delayed ACKs
 gc = { mode = "generational" }           -- what its manual advises for many sessions
 interfaces = { "127.0.0.1" }
 c2s_ports = { @PORT@ }
@@ -16,7 +16,10 @@ certificates = "@DIR@"
 c2s_require_encryption = false           -- plain on loopback: nobody pays for TLS there
 allow_unencrypted_plain_auth = true
 authentication = "internal_hashed"
-storage = { archive = "sql", default = "internal" }   -- an archive in files is much slower
+default_iteration_count = 4096           -- of SCRAM-SHA-1: what ejabberd uses
+-- The archive in SQLite, as the others have it, so that the servers differ and not their databases; in files it is
+-- slower, and its manual advises SQL for archives.
+storage = { archive = "sql", default = "internal" }
 sql = { driver = "SQLite3", database = "@DIR@/archive.sqlite" }
 modules_enabled = { "disco", "roster", "saslauth", "tls", "carbons", "smacks", "ping", "version", "time", "register",
 @ARCHIVE@           "mam",
