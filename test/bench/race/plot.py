@@ -37,11 +37,13 @@ def median(values):
     return ordered[half] if len(ordered) % 2 else (ordered[half - 1] + ordered[half]) / 2
 
 
-def panel(x, y, width, title, found):
+def panel(x, y, width, title, more_is_better, found):
     """A bar to the median of each server's values, and a dot for each of them."""
+    found = {name: values for name, values in found.items() if values}
     left, bar, gap = 70, 18, 8
     most = max(max(v) for v in found.values()) or 1
-    parts = [text(x, y + 14, title, font_weight="bold")]
+    parts = [text(x, y + 14, title, font_weight="bold"),
+             text(x + width, y + 14, "more is better" if more_is_better else "less is better", "end", fill="#666")]
     for i, (name, values) in enumerate(found.items()):
         top = y + 24 + i * (bar + gap)
         scale = (width - left - 75) / most
@@ -55,10 +57,10 @@ def panel(x, y, width, title, found):
 
 
 def bars(path, panels):
-    """PANELS: (title, {server: values}), drawn in two columns."""
+    """PANELS: (title, whether more is better, {server: values}), drawn in two columns."""
     width, height, parts = 430, 118, []
-    for i, (title, found) in enumerate(panels):
-        parts += panel(10 + i % 2 * width, 10 + i // 2 * height, width - 20, title, found)
+    for i, what in enumerate(panels):
+        parts += panel(10 + i % 2 * width, 10 + i // 2 * height, width - 20, *what)
     with open(path, "w") as f:
         f.write(page(2 * width + 10, 20 + (len(panels) + 1) // 2 * height, parts))
 

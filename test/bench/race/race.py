@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The race: see race.sh, which calls this.   race.py [--quick] [--only MEASURE] BUILD FOLDER
+"""The race: see race.sh, which calls this.   race.py [--quick] [--rounds N] [--only MEASURES] BUILD FOLDER
 
 Server and load have each half of the processors, so that neither takes time from the other.  The servers take turns in
 each measure, and who begins changes from round to round."""
@@ -32,15 +32,15 @@ def halves():
 class Size:
     """How much of all is done."""
 
-    def __init__(self, quick):
-        self.rounds, self.seconds, self.starts = (1, 2.0, 1) if quick else (3, 5.0, 3)
+    def __init__(self, quick, rounds):
+        self.rounds, self.seconds, self.starts = (1, 2.0, 1) if quick else (rounds, 5.0, 3)
         self.plain, self.tls = (1000, 500) if quick else (10000, 4000)
         self.talkers, self.drain = (200, 3.0) if quick else (400, 8.0)
 
 
 class Race:
     def __init__(self, options):
-        self.options, self.size = options, Size(options.quick)
+        self.options, self.size = options, Size(options.quick, options.rounds)
         self.rows, self.remarks, self.round = [], [], 0
         self.load_program = os.path.join(options.build, "test", "load", "meerkat-load")
         self.server_cores, self.load_cores = halves()
@@ -150,9 +150,14 @@ class Race:
         self.note(what, server, rows / 2 / (archive_written(server) - began - spoke), "/s")
         if rows != wanted:
             self.remark(what, server, f"{rows} rows of {wanted}")
-        what = "a page of 50 from the archive"
-        reader = {"count": 10, "roster": False, "archive": {"every": 0.5, "page": 50, "pages": 1}}
-        times = self.load(server, what, [reader], accounts={"register": False})["times_us"]["archive"]
+
+    def pages(self, server):
+        """Of archives that are equally large, at a rate that no server finds hard."""
+        what, client = "a page of 50 from the archive", {"count": 10, "roster": False}
+        self.load(server, "filling the archive", [{**client, "chat": {"think": 0.08, "size": 200}}], hold=5.0)
+        self.settled(server, math.inf)
+        times = self.load(server, what, [{**client, "archive": {"every": 0.5, "page": 50, "pages": 1}}],
+                          accounts={"register": False})["times_us"]["archive"]
         self.note(f"{what}, p50", server, times["p50"] / 1e3, "ms")
         self.note(f"{what}, p99", server, times["p99"] / 1e3, "ms")
 
@@ -170,7 +175,7 @@ class Race:
     def churn(self, server):
         what = "memory after churn"
         memory = self.load(server, what, [{"count": self.size.talkers, "reconnect": {"every": 1.0}}], guests=True,
-                           hold=self.size.seconds * 2)["server_memory"]
+                           hold=self.size.seconds)["server_memory"]
         self.note(what, server, memory["rss_after"] / 1048576, "MiB")
         self.note("memory before it", server, memory["rss_idle"] / 1048576, "MiB")
 
@@ -214,12 +219,13 @@ class Race:
 
     # ---- the whole
 
-    STEPS = ("start", "idle_plain", "idle_tls", "logins_scram", "logins_plain", "archive", "churn", "saturate", "offer")
+    STEPS = ("start", "idle_plain", "idle_tls", "logins_scram", "logins_plain", "archive", "pages", "churn", "saturate",
+             "offer")
 
     def step(self, name):
         first = (self.round - 1) % len(self.contestants)
         for server in self.contestants[first:] + self.contestants[:first]:
-            self.first_start = server.start(*["ARCHIVE"] * (name == "archive"),
+            self.first_start = server.start(*["ARCHIVE"] * (name in ("archive", "pages")),
                                             cores=None if name == "start" else self.server_cores)
             try:
                 getattr(self, name)(server)
@@ -232,7 +238,9 @@ class Race:
         for self.round in range(1, self.size.rounds + 1):
             print(f"round {self.round} of {self.size.rounds}", flush=True)
             for name in steps:
+                began_step = time.monotonic()
                 self.step(name)
+                print(f"  ({name} took {time.monotonic() - began_step:.0f} s)", flush=True)
         self.minutes = (time.monotonic() - began) / 60
 
 
@@ -262,6 +270,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--only", default="", help="some measures, with commas, and no table: " + ", ".join(Race.STEPS))
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("build")
     parser.add_argument("folder", help="where RESULTS.md goes, with its drawings in results/")
     race = Race(parser.parse_args())
