@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Meerkat, ejabberd and Prosody side by side, on this machine, with the same load.
 #   test/bench/race.sh [--quick] [BUILD]     BUILD: a meson build folder, made if it is missing
-# Takes some 15 minutes, with --quick 3.
+# Takes some 18 minutes, with --quick 4.  Nothing else should run: RESULTS.md says how much did.
 # Installs the peers if they are missing (Debian, Ubuntu), makes a release build, and writes test/bench/RESULTS.md with
 # its drawings in test/bench/results.  With --quick these go to BUILD/race, and say only that the race runs.
 set -eu

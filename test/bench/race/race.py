@@ -8,6 +8,7 @@ import contextlib
 import json
 import math
 import os
+import resource
 import sqlite3
 import subprocess
 import sys
@@ -27,6 +28,19 @@ def halves():
     cores = sorted(os.sched_getaffinity(0))
     half = len(cores) // 2
     return (set(cores[:half]), set(cores[half:])) if half else (set(cores), set(cores))
+
+
+def busy():
+    """Seconds that all processors have worked, for whomever."""
+    with open("/proc/stat") as f:
+        user, nice, system, _, _, *others = (int(n) for n in f.readline().split()[1:9])
+    return (user + nice + system + sum(others)) / os.sysconf("SC_CLK_TCK")
+
+
+def own():
+    """Those of them that went to the race, with all servers and loads that have ended."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(u.ru_utime + u.ru_stime for u in used)
 
 
 class Size:
@@ -106,9 +120,10 @@ class Race:
                 self.note("start", server, self.first_start * 1e3, "ms")
 
     def idle(self, server, what, tls, count):
-        group = {"roster": False, "stream_management": False}
+        group = {"roster": False, "carbons": True}  # guests have no roster; with stream management
         self.load(server, what, [{"count": 200, **group}], tls, guests=True, hold=0.5)  # what all share
-        memory = self.load(server, what, [{"count": count, **group}], tls, guests=True, hold=2.0)["server_memory"]
+        memory = self.load(server, what, [{"count": count, **group}], tls, guests=True, hold=2.0,
+                           arrival={"rate": 1000.0})["server_memory"]
         self.note(what, server, (memory["dirty_after"] - memory["dirty_idle"]) / count / 1024, "KiB a session")
 
     def idle_plain(self, server):
@@ -163,9 +178,9 @@ class Race:
 
     @staticmethod
     def settled(server, wanted):
-        """The rows when all WANTED are there, or none came for 3 seconds."""
+        """The rows when all WANTED are there, or none came for 2 seconds."""
         rows, grew = archive_rows(server), time.monotonic()
-        while rows < wanted and time.monotonic() - grew < 3:
+        while rows < wanted and time.monotonic() - grew < 2:
             time.sleep(0.5)
             now = archive_rows(server)
             if now > rows:
@@ -233,7 +248,7 @@ class Race:
                 server.stop()
 
     def run(self):
-        began = time.monotonic()
+        began, others = time.monotonic(), busy() - own()
         steps = self.options.only.split(",") if self.options.only else self.STEPS
         for self.round in range(1, self.size.rounds + 1):
             print(f"round {self.round} of {self.size.rounds}", flush=True)
@@ -241,7 +256,9 @@ class Race:
                 began_step = time.monotonic()
                 self.step(name)
                 print(f"  ({name} took {time.monotonic() - began_step:.0f} s)", flush=True)
-        self.minutes = (time.monotonic() - began) / 60
+        took = time.monotonic() - began
+        self.minutes = took / 60
+        self.others = (busy() - own() - others) / took / os.cpu_count()
 
 
 # ---- archives: all three keep them in SQLite

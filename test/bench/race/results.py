@@ -49,7 +49,7 @@ def machine():
     with open("/proc/meminfo") as f:
         gib = int(f.readline().split()[1]) / 1048576
     return f"{os.cpu_count()} processors ({models[0] if models else platform.machine()}), {gib:.0f} GiB, " \
-           f"{platform.system()} {platform.release()}, load average {os.getloadavg()[0]:.1f} at the end"
+           f"{platform.system()} {platform.release()}"
 
 
 # ---- tables
@@ -108,7 +108,8 @@ begins changes from round to round. Of each figure the table has the median of a
 the most. All rows, and all that went wrong, are below. The configurations, with the reason of each setting, are in
 `test/bench/race/`. The load is `meerkat-load`, whose manual says what its figures mean.
 
-- *Idle session*: growth of private dirty memory over so many sessions of guests, which have sent presence.
+- *Idle session*: growth of private dirty memory over so many sessions of guests, with presence, carbons and
+  stream management, that arrive at up to 1,000 a second.
 - *Logins*: 100 clients that log in, bind a resource, leave and come again at once, without TLS. All three keep SCRAM-SHA-1
   keys of 4096 rounds and no others; with PLAIN the server does those rounds in each login.
 - *Messages at saturation*: each client has four messages of 200 bytes under way and sends the next when one has arrived.
@@ -117,6 +118,7 @@ the most. All rows, and all that went wrong, are below. The configurations, with
   was due. All servers get the same rates. How late the load itself sent is in the times, and beside them.
 - *Archived messages*: 50 clients talk as at saturation. A message counts when both its rows, in the archives of sender
   and receiver, can be read from the database by another process; the time ends with the last write to its files.
+  What a server refuses to keep is told below, and not counted.
 - *A page of the archive*: 10 clients ask for the last 50 of some 120 messages twice a second each.
 - *Start*: from the start of the program to the first stream features, with an empty folder.
 - *Memory after churn*: resident, after clients came and went for some seconds, each once a second.
@@ -130,7 +132,8 @@ def write(race):
     with open(os.path.join(folder, "RESULTS.md"), "w") as f:
         f.write(f"# Meerkat beside ejabberd and Prosody\n\n{datetime.date.today()}, `test/bench/race.sh{quick}`, "
                 f"{race.minutes:.0f} minutes: {size.rounds} rounds, {size.plain} idle sessions ({size.tls} with TLS), "
-                f"{size.talkers} talkers, {size.seconds:g} s each.\n{machine()}.\n\n")
+                f"{size.talkers} talkers, {size.seconds:g} s each.\n{machine()}; all other programs used "
+                f"{race.others:.0%} of it.\n\n")
         f.write("".join(f"- {s.version()}\n" for s in race.contestants))
         if quick:
             f.write("\nOne short round: these figures say that the race runs, and little else.\n")
