@@ -37,9 +37,9 @@ class Contestant:
         return self.name + " " + output("dpkg-query", "-W", "-f", "${Version}", self.name)
 
     def fill(self, template, to):
-        """Lines that begin with @ARCHIVE@ or @ROOMS@ are there only for what measures these."""
+        """Lines that begin with @ARCHIVE@, @OWN_ARCHIVE@ or @ROOMS@ are there only for what measures these."""
         with open(os.path.join(HERE, template)) as f:
-            lines = [re.match(r"(?:@(ARCHIVE|ROOMS)@)?(.*)", line, re.S).groups() for line in f]
+            lines = [re.match(r"(?:@(ARCHIVE|OWN_ARCHIVE|ROOMS)@)?(.*)", line, re.S).groups() for line in f]
         text = "".join(line for part, line in lines if not part or part in self.parts)
         values = {"CORES": len(self.cores), "BUILD": self.build, "DIR": self.folder, "PORT": self.port,
                   "TLS": self.tls, "CERT": f"{self.folder}/race.crt", "KEY": f"{self.folder}/race.key",
