@@ -493,6 +493,7 @@ static int serve(void) {
     watch_signals();
     main_setup(server.base);
     choose_ring();
+    store_relieved = stream_relieved;
     if (offload_start((unsigned)server.settings.offload_threads) != 0 ||
         workers_start((unsigned)server.settings.workers, (unsigned)server.settings.fibers, STACK_SIZE, &hooks) != 0) {
         log_error("the workers could not start");

@@ -39,6 +39,7 @@ enum { METRIC_BUCKETS = 40 };
     X(store_writes, MK_COUNTER, "", "Rows written to collections.")                                                    \
     X(store_commits, MK_COUNTER, "", "Group commits.")                                                                 \
     X(store_queue, MK_GAUGE, "", "Writes waiting for their commit.")                                                   \
+    X(store_holds, MK_COUNTER, "", "Times that a client had to wait because too many writes did.")                     \
     X(store_journal_rows, MK_GAUGE, "", "Writes waiting in the journal.")                                              \
     X(store_journal_bytes, MK_GAUGE, "bytes", "Bytes of the journal.")                                                 \
     X(store_read_us, MK_HISTOGRAM, "microseconds", "Time of a read.")                                                  \

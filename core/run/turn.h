@@ -27,6 +27,7 @@ struct mk_ctx {
     uint64_t deadline_ms;
     bool aside;                       /* beside the entity: no slots, no sessions */
     struct mk_stream *stream;         /* whose element is handled; NULL outside */
+    bool pressed;                     /* it wrote more than its backend can take; see store_relieved() */
     bool again;                       /* the stanza is delivered anew: mk_ev_stanza.again */
     struct turn_end *at_end;          /* done when the turn ends */
     struct mail **first;              /* where entity_mail_first() puts the next one; NULL: at the head */

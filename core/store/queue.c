@@ -9,7 +9,14 @@
 #include <time.h>
 
 /* Bytes of the values that may wait: with few writes of 16 MiB each the count alone is no bound. */
-enum { QUEUE_BYTES_MAX = 64 << 20, RETRY_MAX_MS = 5000, FLUSH_ROUNDS = 8, LOST_SAY_MS = 10000 };
+enum {
+    QUEUE_BYTES_MAX = 64 << 20,
+    RETRY_MAX_MS = 5000,
+    CROWD_COMMITS = 8,
+    RELIEF_MS = 100,
+    FLUSH_ROUNDS = 8,
+    LOST_SAY_MS = 10000
+};
 
 static struct store_config config = { .queue = 10000, .commit_rows = 512, .retry = 500 };
 
@@ -317,6 +324,49 @@ bool queue_is_away(const struct queue *q) {
     return now > since && now - since >= (uint64_t)spill_config.after;
 }
 
+/* ---- more than the backend can write ------------------------------------------------------------------------------ */
+
+void (*store_relieved)(struct worker *w);
+
+/* PERCENT of what makes those wait who write. */
+static bool is_crowded(const struct queue *q, int64_t percent) {
+    int64_t commits = CROWD_COMMITS * config.commit_rows, half = config.queue / 2,
+            most = commits < half ? commits : half;
+    return q->count * 100ll > most * percent || (int64_t)q->bytes * 200 > QUEUE_BYTES_MAX * percent;
+}
+
+static bool works(const struct queue *q) {
+    return !q->commit_failing && !queue_is_away(q);
+}
+
+static void relieve(struct queue *q) {
+    if (!q->pressed || (is_crowded(q, 50) && works(q)))
+        return;
+    q->pressed = false;
+    wheel_stop(&q->relief);
+    if (store_relieved)
+        store_relieved(q->worker);
+}
+
+/* A backend that does not answer says nothing that would call relieve(). */
+static void on_relief(struct timer *t) {
+    struct queue *q = container_of(t, struct queue, relief);
+    relieve(q);
+    if (q->pressed)
+        worker_timer(q->worker, t, RELIEF_MS);
+}
+
+bool queue_press(struct queue *q) {
+    if (!is_crowded(q, 100) || !works(q))
+        return false;
+    if (!q->pressed) {
+        q->pressed = true;
+        q->relief.fire = on_relief;
+        worker_timer(q->worker, &q->relief, RELIEF_MS);
+    }
+    return true;
+}
+
 static void remember_failure(struct queue *q, const struct mk_op *op) {
     free(q->why);
     q->why = xstrdup(op->outcome ? (const char *)op->outcome : mk_strerror(op->rc));
@@ -367,10 +417,12 @@ static void commit_done(struct mk_op *op) {
     q->op = NULL;
     if (op->rc != MK_OK) {
         commit_failed(q, op);
+        relieve(q);
         return;
     }
     commit_worked(q);
     queue_run(q);
+    relieve(q);
 }
 
 static bool can_start(const struct queue *q) {
@@ -506,6 +558,7 @@ static void queue_free(struct queue *q) {
                   q->provider->name);
     spill_free(q);
     wheel_stop(&q->retry);
+    wheel_stop(&q->relief);
     free_changes(q, &q->queued);
     free_changes(q, &q->flying);
     uint32_t pos = 0;

@@ -124,6 +124,8 @@ struct queue {
     uint32_t cap;
     uint64_t started_us;
     struct timer retry;
+    bool pressed; /* some clients were told to wait until fewer writes do */
+    struct timer relief;
     int64_t retry_ms;
     bool commit_failing, read_failing; /* said so in the log */
     bool stopping;
@@ -137,6 +139,11 @@ struct queue {
 
 /* Commits have failed, or one has gone on, for so long that nobody waits for the backend any more, but reads for one more attempt. */
 bool queue_is_away(const struct queue *q);
+/*
+ * True while a backend that works has more to write than it should: who causes writes that nobody waits for is to go
+ * slower, until store_relieved() is called.  One that fails, or does not answer, is the journal's business.
+ */
+bool queue_press(struct queue *q);
 /* Somebody asks for a backend that is away: it is tried again soon. */
 void queue_hurry(struct queue *q);
 struct queue *queue_of(struct worker *w, const struct mk_coll *coll);

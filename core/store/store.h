@@ -67,6 +67,11 @@ struct store_config {
     int64_t commit_rows; /* most rows of one commit */
     int64_t retry;       /* ms before a failed commit is tried again, doubling to 5 s */
 };
+/*
+ * A turn whose write finds too many before it has ctx.pressed set: whoever it handles a stanza of is to say no more until
+ * this is called, in the worker.  NULL: nobody is interested.
+ */
+extern void (*store_relieved)(struct worker *w);
 void store_setup(const struct store_config *config); /* before the workers start; without it 10000, 512, 500 */
 
 /*

@@ -68,6 +68,7 @@ static int push_later(struct mk_ctx *c, struct change *ch, const struct mk_stanz
     if (receipt_of)
         ch->receipt = mk_receipt_hold(receipt_of);
     queue_push(q, ch);
+    c->pressed |= queue_press(q);
     return MK_OK;
 }
 

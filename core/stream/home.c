@@ -295,6 +295,8 @@ MK_SUSPENDS static void element_turn(struct mk_ctx *c, struct mail *m) {
         session_nonza(c, st, in->stanza);
     } else {
         session_stanza(c, st, in->stanza);
+        if (c->pressed && st->state != STREAM_ENDED)
+            stream_hold_for_store(st);
     }
 }
 

@@ -198,7 +198,7 @@ void stream_pause(struct mk_stream *st, unsigned why) {
 }
 
 bool stream_takes(const struct mk_stream *st) {
-    return !(st->flags & (STREAM_HELD_BY_TURN | STREAM_HELD_BY_MAILBOX | STREAM_MOVING));
+    return !(st->flags & (STREAM_HELD_BY_TURN | STREAM_HELD_BY_MAILBOX | STREAM_HELD_BY_STORE | STREAM_MOVING));
 }
 
 void stream_go_on(struct mk_stream *st, unsigned why) {
@@ -218,6 +218,22 @@ void stream_hold(struct mk_stream *st, bool hold) {
         stream_pause(st, STREAM_HELD_BY_MAILBOX);
     else
         stream_go_on(st, STREAM_HELD_BY_MAILBOX);
+}
+
+void stream_hold_for_store(struct mk_stream *st) {
+    if (st->flags & STREAM_HELD_BY_STORE)
+        return;
+    METRIC(this_worker, store_holds, 1);
+    stream_pause(st, STREAM_HELD_BY_STORE);
+}
+
+void stream_relieved(struct worker *w) {
+    struct list *l, *next;
+    (void)w;
+    for (l = streams.all.next; l != &streams.all; l = next) {
+        next = l->next;
+        stream_go_on(container_of(l, struct mk_stream, link), STREAM_HELD_BY_STORE);
+    }
 }
 
 /* What the stanza's sender will be called. */

@@ -32,8 +32,9 @@ enum {
     STREAM_OPENED = 1,       /* our header is out: a stream error needs none before it */
     STREAM_HELD_BY_TURN = 2, /* one step of the login is being worked on */
     STREAM_HELD_BY_MAILBOX = 4,
-    STREAM_MOVING = 8, /* between two workers */
-    STREAM_LEFT = 16   /* the account was told that it ended */
+    STREAM_MOVING = 8,         /* between two workers */
+    STREAM_HELD_BY_STORE = 16, /* what it says makes more writes than can be written */
+    STREAM_LEFT = 16           /* the account was told that it ended */
 };
 
 /* What a client said of itself.  One block with its texts. */
@@ -145,6 +146,8 @@ void stream_close(struct mk_stream *st, const char *cond, const char *text);
 /* The resource was bound by another stream. */
 void stream_replaced(struct mk_ctx *c, struct mk_stream *st);
 /* Stops reading (HOLD) while the account's mailbox is full, or goes on. */
+void stream_hold_for_store(struct mk_stream *st); /* until stream_relieved(), which is store_relieved() */
+void stream_relieved(struct worker *w);
 void stream_hold(struct mk_stream *st, bool hold);
 
 /* ---- between the parts of the stream ----------------------------------------------------------------------------- */

@@ -12,6 +12,7 @@ import shutil
 from element import text
 from server import DOMAIN, Server
 from test_crash import body_of, pump
+from test_load import load, scenario
 from xmpp import fail
 
 SERVER = False
@@ -212,6 +213,21 @@ def test_its_bound():
             assert os.path.getsize(server.journal()[0]) < 20000 + 4096
         assert refused is not None and got is not None
         alice.wait_acked()
+
+
+def test_more_than_can_be_written():
+    """A database that works but is slower than its clients: they wait, and nothing is refused."""
+    def configure(tree):
+        del tree["journal"]
+        tree["host_types"] = {"default": {"anonymous": True, "plain_without_tls": True}}
+        tree["limits"].update({"store_queue": 1000, "store_commit": 16})
+
+    group = {"count": 20, "roster": False, "chat": {"window": 4}}
+    with Server(configure, sqlite=True) as server:
+        code, report, said = load(server.folder, scenario(server.ports["starttls"].number, DOMAIN, [group]))
+        counts = report["counts"]
+        assert code == 0 and report["clean"] and counts["delivered"] == counts["acked"] == counts["sent"] > 100, said
+        assert server.metrics()["meerkat_store_holds_total"] > 0, said
 
 
 def test_a_journal_that_can_not_be_written():
