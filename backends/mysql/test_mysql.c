@@ -4,7 +4,6 @@
  * sweeping.  What all backends do is in test/stores.  Usage: test_mysql MYSQL.so, with the service's environment.
  */
 #include "database.h"
-#include "util/mem.h"
 #include <mysql.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -201,6 +200,13 @@ static void connect_operator(void) {
     ask("SET time_zone='+00:00'");
 }
 
+static void drop_all(void) {
+    char text[60];
+    snprintf(text, sizeof text, "DROP DATABASE %s", name);
+    ask(text);
+    mysql_close(db);
+}
+
 int main(int argc, char **argv) {
     static const struct test tests[] = {
         { "what_can_not_be_used_is_said", 0, what_can_not_be_used_is_said },
@@ -218,18 +224,8 @@ int main(int argc, char **argv) {
     char own[60];
     if (argc != 2)
         return 2;
-    option_count = harness_env_options("MEERKAT_STORES_MYSQL", options, OPTIONS - 2);
     snprintf(name, sizeof name, "meerkat_test_%d", (int)getpid());
     snprintf(own, sizeof own, "dbname=%s", name);
-    options[option_count++] = xstrdup(own);
-    harness_load(argv[1], options, option_count);
-    connect_operator();
-    int failed = tests_run(tests, sizeof tests / sizeof tests[0]);
-    snprintf(own, sizeof own, "DROP DATABASE %s", name);
-    ask(own);
-    mysql_close(db);
-    harness_unload();
-    for (int i = 0; i < option_count; i++)
-        free(options[i]);
-    return failed;
+    return database_main(argv[1], "MEERKAT_STORES_MYSQL", own, tests, sizeof tests / sizeof tests[0], connect_operator,
+                         drop_all);
 }

@@ -4,7 +4,6 @@
  * test/stores.  Usage: test_odbc ODBC.so PRODUCT, with the service's environment; PRODUCT is pgsql, mariadb or sqlite.
  */
 #include "database.h"
-#include "util/mem.h"
 #include "util/text.h"
 #include <sqlext.h>
 #include <stdlib.h>
@@ -133,11 +132,13 @@ static void connect_operator(void) {
 
 static void drop_all(void) {
     struct buf s = { 0 };
-    if (is("sqlite"))
-        return;
-    buf_printf(&s, is("pgsql") ? "DROP SCHEMA %s CASCADE" : "DROP DATABASE %s", option("schema"));
-    ask(s.data);
-    buf_free(&s);
+    if (!is("sqlite")) {
+        buf_printf(&s, is("pgsql") ? "DROP SCHEMA %s CASCADE" : "DROP DATABASE %s", option("schema"));
+        ask(s.data);
+        buf_free(&s);
+    }
+    SQLDisconnect(db);
+    SQLFreeHandle(SQL_HANDLE_DBC, db);
 }
 
 int main(int argc, char **argv) {
@@ -156,15 +157,5 @@ int main(int argc, char **argv) {
     product = argv[2];
     for (size_t i = strlen(variable), k = 0; product[k]; k++)
         variable[i + k] = (char)(product[k] & ~32);
-    option_count = harness_env_options(variable, options, OPTIONS - 2);
-    harness_load(argv[1], options, option_count);
-    connect_operator();
-    int failed = tests_run(tests, sizeof tests / sizeof tests[0]);
-    drop_all();
-    SQLDisconnect(db);
-    SQLFreeHandle(SQL_HANDLE_DBC, db);
-    harness_unload();
-    for (int i = 0; i < option_count; i++)
-        free(options[i]);
-    return failed;
+    return database_main(argv[1], variable, NULL, tests, sizeof tests / sizeof tests[0], connect_operator, drop_all);
 }

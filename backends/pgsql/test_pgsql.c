@@ -4,7 +4,6 @@
  * sweeping.  What all backends do is in test/stores.  Usage: test_pgsql PGSQL.so, with the service's environment.
  */
 #include "database.h"
-#include "util/mem.h"
 #include <libpq-fe.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -130,6 +129,13 @@ static void connect_operator(void) {
     ask(text);
 }
 
+static void drop_all(void) {
+    char text[60];
+    snprintf(text, sizeof text, "DROP SCHEMA %s CASCADE", schema);
+    ask(text);
+    PQfinish(db);
+}
+
 int main(int argc, char **argv) {
     static const struct test tests[] = {
         { "what_can_not_be_used_is_said", 0, what_can_not_be_used_is_said },
@@ -146,18 +152,8 @@ int main(int argc, char **argv) {
     char own[60];
     if (argc != 2)
         return 2;
-    option_count = harness_env_options("MEERKAT_STORES_PGSQL", options, OPTIONS - 2);
     snprintf(schema, sizeof schema, "pgsql_%d", (int)getpid());
     snprintf(own, sizeof own, "schema=%s", schema);
-    options[option_count++] = xstrdup(own);
-    harness_load(argv[1], options, option_count);
-    connect_operator();
-    int failed = tests_run(tests, sizeof tests / sizeof tests[0]);
-    snprintf(own, sizeof own, "DROP SCHEMA %s CASCADE", schema);
-    ask(own);
-    PQfinish(db);
-    harness_unload();
-    for (int i = 0; i < option_count; i++)
-        free(options[i]);
-    return failed;
+    return database_main(argv[1], "MEERKAT_STORES_PGSQL", own, tests, sizeof tests / sizeof tests[0], connect_operator,
+                         drop_all);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "database.h"
+#include "util/mem.h"
 #include "util/text.h"
 #include <stdlib.h>
 #include <unistd.h>
@@ -24,6 +25,21 @@ const struct mk_coll *things, *texts;
 char *options[OPTIONS];
 int option_count;
 const char *(*ask)(const char *text);
+
+int database_main(const char *so, const char *name, const char *own, const struct test *tests, size_t count,
+                  void (*connect)(void), void (*disconnect)(void)) {
+    option_count = harness_env_options(name, options, OPTIONS - 2);
+    if (own)
+        options[option_count++] = xstrdup(own);
+    harness_load(so, options, option_count);
+    connect();
+    int failed = tests_run(tests, count);
+    disconnect();
+    harness_unload();
+    for (int i = 0; i < option_count; i++)
+        free(options[i]);
+    return failed;
+}
 
 /* ---- starts --------------------------------------------------------------------------------------------------------- */
 

@@ -20,6 +20,13 @@ const char *option(const char *name); /* "" if it was not given */
 void with_options(const char *const *more);
 void without_options(void);
 
+/*
+ * The program: options are the words of the environment variable NAME, and OWN behind them if it is not NULL.  CONNECT makes
+ * the operator's session, and ask; DISCONNECT ends it, and drops what the tests have made.
+ */
+int database_main(const char *so, const char *name, const char *own, const struct test *tests, size_t count,
+                  void (*connect)(void), void (*disconnect)(void));
+
 /* Starts the backend with both collections; false: a check has failed. */
 bool begin(void);
 void end(void);
