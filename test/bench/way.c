@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define XBOSH "xmlns:xmpp='urn:xmpp:xbosh'"
+
 enum { OUT_MAX = 256 * 1024, HEAD_MAX = 640 };
 
 static char out[OUT_MAX]; /* what was put */
@@ -68,9 +70,7 @@ static void ask(struct peer *p, const char *attributes) {
     if (p->is_asking)
         fail("connection %d: a second request", p->index);
     p->is_asking = true;
-    snprintf(body, sizeof body,
-             "<body xmlns='http://jabber.org/protocol/httpbind' xmlns:xmpp='urn:xmpp:xbosh' rid='%u'%s>", ++p->rid,
-             attributes);
+    snprintf(body, sizeof body, "<body xmlns='http://jabber.org/protocol/httpbind' rid='%u'%s>", ++p->rid, attributes);
     int len = snprintf(whole, sizeof whole,
                        "POST /http-bind HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/xml; charset=utf-8\r\n"
                        "Content-Length: %zu\r\n\r\n%s%.*s</body>",
@@ -119,10 +119,10 @@ void peer_header(struct peer *p, const char *domain) {
     } else if (p->way == BY_WEBSOCKET) {
         peer_say(p, "<open xmlns='urn:ietf:params:xml:ns:xmpp-framing' to='%s' version='1.0'/>", domain);
     } else if (*p->sid) {
-        snprintf(text, sizeof text, " sid='%s' to='%s' xmpp:restart='true'", p->sid, domain);
+        snprintf(text, sizeof text, " sid='%s' to='%s' " XBOSH " xmpp:restart='true'", p->sid, domain);
         ask(p, text);
     } else {
-        snprintf(text, sizeof text, " to='%s' wait='60' hold='1' ver='1.6' xmpp:version='1.0'", domain);
+        snprintf(text, sizeof text, " to='%s' wait='60' hold='1' ver='1.6' " XBOSH " xmpp:version='1.0'", domain);
         ask(p, text);
     }
 }
