@@ -29,6 +29,11 @@ def pages():
     return folder
 
 
+def open_chat(c, to):
+    c.do("open", to=to)
+    c.wait("opened", to=to)
+
+
 def see(c, words):
     """Until the page shows WORDS."""
     c.do("see", words=words)
@@ -55,15 +60,15 @@ def session(way):
         befriend(server, user, friend)
         c = converse(server, user, way)
         bare = f"{user}@{friend.domain}"
+        open_chat(c, friend.bare)
         friend.message(bare, "hello browser")
-        c.do("open", to=friend.bare)
         see(c, "hello browser")
         c.send(friend.bare, "hello friend")
         assert friend.take("message", has=["body"]).find("{jabber:client}body").text == "hello friend"
         see(c, "hello friend")
         c.do("reload")
         c.wait("online")
-        c.do("open", to=friend.bare)
+        open_chat(c, friend.bare)
         for words in ("hello browser", "hello friend"):
             see(c, words)
         os.makedirs(SCREENSHOTS, exist_ok=True)

@@ -276,13 +276,13 @@ def test_bad_authorities_are_named(tmp):
         assert code == 2 and words in said, said
 
 
-def other_server(name, archive):
+def other_server(name, archive, *more):
     """The same tool with a server of others, with what Meerkat has and rooms."""
     sys.path.append(os.path.join(ROOT, "test", "bench", "race"))
     from contestant import Contestant
     if not shutil.which(name) and not os.path.exists(f"/usr/sbin/{name}"):
         raise Skip(f"{name} is not installed")
-    groups = [MIX[1], MIX[2], {"name": "rooms", "count": 10, "room": {"size": 5, "think": 0.3}}]
+    groups = [*more, MIX[2], {"name": "rooms", "count": 10, "room": {"size": 5, "think": 0.3}}]
     server = Contestant(name.removesuffix("ctl"), BUILD)
     server.start(archive, "ROOMS")
     try:
@@ -292,21 +292,20 @@ def other_server(name, archive):
     finally:
         server.stop()
     counts = report["counts"]
-    # On a busy machine ejabberd may deliver a message again that met a resumption.
-    again = counts["duplicated"]
-    assert report["clean"] if again == 0 else again <= counts["resumed"], said
-    assert (code == 0) == report["clean"], said
-    assert not any(counts[k] for k in ("lost", "lost_connections", "disordered", "query_errors", "room_duplicated")), said
+    assert code == 0 and report["clean"], said
     assert counts["rooms"] == 2 and counts["room_delivered"] == counts["room_expected"] == 5 * counts["room_sent"], said
     assert counts["acked"] == counts["sent"] + counts["room_sent"] > 50 and counts["resumed"] > 5, said
 
 
 def test_prosody():
-    other_server("prosody", "ARCHIVE")
+    other_server("prosody", "ARCHIVE", MIX[1])
 
 
 def test_ejabberd():
-    other_server("ejabberdctl", "OWN_ARCHIVE")  # in SQLite it refuses queries while it opens that
+    """Who comes back says nothing there: on a busy machine ejabberd loses and repeats what meets a resumption.  Its
+    archive is its own: in SQLite it refuses queries while it opens that."""
+    back = {"name": "back", "count": 6, "reconnect": {"every": 0.4, "resume": True}}
+    other_server("ejabberdctl", "OWN_ARCHIVE", MIX[0], back)
 
 
 def test_pages_of_the_archive():

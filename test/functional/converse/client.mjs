@@ -25,9 +25,11 @@ async function start({ user, password, domain, service }) {
   await page.goto(`${service}&jid=${encodeURIComponent(me)}&password=${password}`);
 }
 
+// What comes while a chat is being opened may not be shown: so this waits until it is.
 const chat = (to, body) => page.evaluate(async ([to, body]) => {
-  const opening = window.api.chats.open(to, {}, true);
-  if (body) await (await opening).sendMessage({ body });
+  const box = await window.api.chats.open(to, {}, true);
+  await box.messages.fetched;
+  if (body) await box.sendMessage({ body });
 }, [to, body]);
 
 // What is on the screen, once it has WORDS.
@@ -39,7 +41,10 @@ async function see(words) {
 async function obey(given) {
   if (given.do === "connect") await start(given);
   else if (given.do === "send") await chat(given.to, given.body);
-  else if (given.do === "open") await chat(given.to);
+  else if (given.do === "open") {
+    await chat(given.to);
+    tell("opened", { to: given.to });
+  }
   else if (given.do === "see") await see(given.words);
   else if (given.do === "reload") await page.reload();
   else if (given.do === "show") {
