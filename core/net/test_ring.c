@@ -15,8 +15,8 @@ static struct crowd {
 
 static void crowd_closed(struct conn *c, int error) {
     (void)error;
+    crowd.told++; /* before the client sees it */
     conn_free_now(c);
-    crowd.told++;
 }
 
 static size_t crowd_input(struct conn *c, const char *data, size_t len) {
