@@ -141,7 +141,7 @@ def write(race):
         f.write(f"# Meerkat beside ejabberd and Prosody\n\n{datetime.date.today()}, `test/bench/race.sh{quick}`, "
                 f"{race.minutes:.0f} minutes: {size.rounds} rounds, {size.plain} idle sessions ({size.tls} with TLS), "
                 f"{size.talkers} talkers, {size.seconds:g} s each.\n{machine()}; all other programs used "
-                f"{race.others:.0%} of it.\n\n")
+                f"{max(race.others, 0):.0%} of it.\n\n")
         f.write("".join(f"- {s.version()}\n" for s in race.contestants))
         if quick:
             f.write("\nOne short round: these figures say that the race runs, and little else.\n")
