@@ -28,8 +28,9 @@ static struct kept_config *kept_configs;
 /* What a worker keeps for its streams. */
 struct streams {
     struct list all;
-    struct list unpaid; /* streams with receipts to pay after the flush */
-    unsigned count;
+    struct list unpaid;      /* streams with receipts to pay after the flush */
+    struct mk_stream **held; /* by STREAM_HELD_BY_STORE; each a reference */
+    unsigned count, held_count, held_cap;
     bool stopping;
 };
 static __thread struct streams streams;
@@ -143,6 +144,7 @@ int stream_worker_start(struct worker *w) {
 }
 
 void stream_worker_stop(struct worker *w) {
+    stream_relieved(w);
     parsers_free(w->parsers);
     w->parsers = NULL;
     receipts_trim();
@@ -225,24 +227,34 @@ void stream_hold_for_store(struct mk_stream *st) {
         return;
     METRIC(this_worker, store_holds, 1);
     stream_pause(st, STREAM_HELD_BY_STORE);
-}
-
-void stream_relieved(struct worker *w) {
-    struct list *l, *next;
-    (void)w;
-    for (l = streams.all.next; l != &streams.all; l = next) {
-        next = l->next;
-        stream_go_on(container_of(l, struct mk_stream, link), STREAM_HELD_BY_STORE);
+    if (streams.held_count == streams.held_cap) {
+        streams.held_cap = streams.held_cap ? streams.held_cap * 2 : 16;
+        streams.held = xrealloc(streams.held, streams.held_cap * sizeof(struct mk_stream *));
     }
+    streams.held[streams.held_count++] = stream_ref(st);
 }
 
-/* What the stanza's sender will be called. */
-static size_t from_len(const struct mk_stream *st) {
+/* Who goes on may be held again at once. */
+void stream_relieved(struct worker *w) {
+    struct mk_stream **held = streams.held;
+    unsigned count = streams.held_count;
+    (void)w;
+    streams.held = NULL;
+    streams.held_count = streams.held_cap = 0;
+    for (unsigned i = 0; i < count; i++) {
+        stream_go_on(held[i], STREAM_HELD_BY_STORE);
+        stream_unref(held[i]);
+    }
+    free(held);
+}
+
+size_t stream_from_len(const struct mk_stream *st) {
     return st->session ? st->session->jid->text_len : 0;
 }
 
 void stream_framed(struct mk_stream *st, const char *data, size_t len) {
-    struct mk_stanza *s = parse_stanza_with(this_worker->parsers, XML_CLIENT, st->prefixes, data, len, from_len(st));
+    struct mk_stanza *s =
+        parse_stanza_with(this_worker->parsers, XML_CLIENT, st->prefixes, data, len, stream_from_len(st));
     if (!s)
         stream_error(st, "not-well-formed", NULL);
     else if (st->account)
@@ -271,15 +283,19 @@ static bool ends_stream(const char *tag, size_t len) {
     return begin >= 2 && memcmp(tag + begin, name, sizeof name - 1) == 0 && (tag[begin - 1] == ':' || begin == 2);
 }
 
-struct mk_stanza *stream_plain(const struct mk_stream *st, const char *data, size_t len, size_t *used) {
-    return st->account ? parse_next(XML_CLIENT, &stream_config()->after, data, len, from_len(st), used) : NULL;
-}
-
-/* A plain stanza is framed and parsed at once.  TAGS: behind the last '>' of the input. */
-static bool take_plain(struct mk_stream *st, const char *data, const char *tags, size_t *used) {
-    if (data >= tags || !scan_is_between(&st->scan))
+/* A plain stanza of somebody logged in is framed and parsed at once.  *TAGS is behind the last '>' of the input, NULL
+ * until somebody had to know. */
+static bool take_plain(struct mk_stream *st, const char *data, const char *end, const char **tags, size_t *used) {
+    if (!st->account || !scan_is_between(&st->scan))
         return false;
-    struct mk_stanza *s = stream_plain(st, data, (size_t)(tags - data), used);
+    if (!*tags) {
+        const char *last = memrchr(data, '>', (size_t)(end - data));
+        *tags = last ? last + 1 : data;
+    }
+    if (data >= *tags)
+        return false;
+    struct mk_stanza *s =
+        parse_next(XML_CLIENT, &stream_config()->after, data, (size_t)(*tags - data), stream_from_len(st), used);
     if (s)
         stream_element(st, s);
     return s != NULL;
@@ -287,12 +303,12 @@ static bool take_plain(struct mk_stream *st, const char *data, const char *tags,
 
 static size_t on_input(struct conn *c, const char *data, size_t len) {
     struct mk_stream *st = stream_of(c);
-    const char *last = memrchr(data, '>', len), *tags = last ? last + 1 : data;
+    const char *tags = NULL;
     size_t done = 0;
     stream_ref(st); /* an element may be the stream's last */
     while (done < len && st->state != STREAM_ENDED && !(c->flags & (CONN_PAUSED | CONN_HANDSHAKE))) {
         size_t used = 0;
-        if (take_plain(st, data + done, tags, &used)) {
+        if (take_plain(st, data + done, data + len, &tags, &used)) {
             done += used;
             continue;
         }

@@ -164,9 +164,8 @@ void stream_enlist(struct mk_stream *st); /* in this worker's streams, and out o
 void stream_delist(struct mk_stream *st);
 void stream_arrived_dead(struct mk_stream *st); /* it ended while it moved: close the connection */
 
-bool stream_takes(const struct mk_stream *st); /* nothing holds its input */
-/* The stanza that DATA begins with, if it is plain and its sender is logged in; see parse_next(). */
-struct mk_stanza *stream_plain(const struct mk_stream *st, const char *data, size_t len, size_t *used);
+bool stream_takes(const struct mk_stream *st);      /* nothing holds its input */
+size_t stream_from_len(const struct mk_stream *st); /* bytes of what the sender of its stanzas will be called */
 /* A framed element, and what the scanner says of one that is refused. */
 void stream_framed(struct mk_stream *st, const char *data, size_t len);
 void stream_refuse(struct mk_stream *st, enum scan_result r);

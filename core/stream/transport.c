@@ -196,16 +196,13 @@ static bool is_space(const char *data, size_t len) {
     return i == len;
 }
 
-/* True if all of it is one plain stanza, which is taken. */
+/* True if all of it is one plain stanza of somebody logged in, which is taken. */
 static bool take_plain(struct mk_stream *st, const char *xml, size_t len) {
-    size_t used;
-    struct mk_stanza *s = len && xml[len - 1] == '>' ? stream_plain(st, xml, len, &used) : NULL;
-    bool whole = s && used == len;
-    if (whole)
+    struct mk_stanza *s =
+        st->account ? parse_alone(XML_CLIENT, &stream_config()->after, xml, len, stream_from_len(st)) : NULL;
+    if (s)
         stream_element(st, s);
-    else
-        mk_release(s);
-    return whole;
+    return s != NULL;
 }
 
 static void take_element(struct mk_stream *st, const char *xml, size_t len) {

@@ -95,16 +95,9 @@ static const char *known(struct context *x, const xmlChar *name) {
 /* ---- tree --------------------------------------------------------------------------------------------------------- */
 
 static void append(struct context *x, struct mk_elem *e) {
-    struct mk_elem *parent = x->open;
-    e->parent = parent;
-    if (!parent)
+    if (!x->open)
         x->root = e;
-    else if (parent->last)
-        parent->last->next = e;
-    else
-        parent->first = e;
-    if (parent)
-        parent->last = e;
+    elem_append(x->open, e);
 }
 
 static void end_text(struct context *x) {

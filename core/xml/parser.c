@@ -206,6 +206,17 @@ struct mk_stanza *parse_next(enum xml_profile profile, const struct xml_limits *
     return says_profile(s) ? parse_rewritten(parsers_here(), profile, s, from_len) : s;
 }
 
+struct mk_stanza *parse_alone(enum xml_profile profile, const struct xml_limits *limits, const char *data, size_t len,
+                              size_t from_len) {
+    size_t used;
+    bool ends = len && data[len - 1] == '>';
+    struct mk_stanza *s = ends ? parse_next(profile, limits, data, len, from_len, &used) : NULL;
+    if (!s || used == len)
+        return s;
+    mk_release(s);
+    return NULL;
+}
+
 /* What the builder wrote is well-formed; should it not be, a reader sees an empty element. */
 static void bare_root(struct mk_stanza *s) {
     static const char *const names[] = { "nonza", "message", "presence", "iq" };

@@ -35,6 +35,10 @@ struct mk_stanza *parse_stanza(struct parsers *p, enum xml_profile profile, cons
 struct mk_stanza *parse_next(enum xml_profile profile, const struct xml_limits *limits, const char *data, size_t len,
                              size_t from_len, size_t *used);
 
+/* The same of data that is one such stanza and nothing else. */
+struct mk_stanza *parse_alone(enum xml_profile profile, const struct xml_limits *limits, const char *data, size_t len,
+                              size_t from_len);
+
 /* What a stream header said.  Strings are in ARENA, NULL if absent. */
 struct xml_header {
     const char *name, *ns;  /* of the root element */

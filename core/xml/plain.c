@@ -7,7 +7,8 @@
 #endif
 
 static const char xml_ns[] = "http://www.w3.org/XML/1998/namespace";
-enum { ATTRS_MAX = 24, DEPTH_MAX = 64, LEN_MAX = 64 * 1024 };
+/* What is longer than LEN_MAX may have a name that libxml2 finds too long. */
+enum { ATTRS_MAX = 24, DEPTH_MAX = 64, LEN_MAX = 48 * 1024 };
 
 /* Classes of bytes. */
 enum { BEGINS_NAME = 1, IN_NAME = 2, SPACE = 4 };
@@ -123,19 +124,6 @@ static bool read_attr(struct reader *r, struct raw_attr *a, const struct raw_att
     return true;
 }
 
-static void append(struct reader *r, struct mk_elem *e) {
-    struct mk_elem *parent = r->open;
-    e->parent = parent;
-    if (!parent)
-        r->root = e;
-    else if (parent->last)
-        parent->last->next = e;
-    else
-        parent->first = e;
-    if (parent)
-        parent->last = e;
-}
-
 /* False for namespaces that may not be declared so, and for none. */
 static bool set_ns(struct reader *r, struct mk_elem *e, const struct name *uri) {
     static const char reserved[] = "http://www.w3.org/";
@@ -212,7 +200,8 @@ static bool read_start(struct reader *r) {
     if (r->p == r->end || *r->p++ != '>')
         return false;
     struct mk_elem *e = arena_zalloc(r->arena, sizeof *e);
-    append(r, e);
+    elem_append(r->open, e);
+    r->root = r->root ? r->root : e;
     e->name = kept(r, &name);
     e->raw = raw;
     e->inner = (uint32_t)(r->p - raw);
@@ -255,14 +244,15 @@ static bool read_text(struct reader *r) {
         struct mk_elem *e = arena_zalloc(r->arena, sizeof *e);
         e->text = from;
         e->text_len = (uint32_t)(r->p - from);
-        append(r, e);
+        elem_append(r->open, e);
     }
     return true;
 }
 
 static bool read_element(struct reader *r) {
+    const char *from = r->p;
     do {
-        if (!read_text(r))
+        if (!read_text(r) || r->p - from > LEN_MAX)
             return false;
         r->p++;
         bool ends = *r->p == '/';
@@ -302,7 +292,7 @@ bool plain_next(struct mk_stanza *s, enum xml_profile profile, const struct xml_
 
 bool plain_parse(struct mk_stanza *s, enum xml_profile profile, const char *src, size_t len, struct root_facts *facts) {
     size_t used;
-    if (len < 4 || src[len - 1] != '>' || !plain_next(s, profile, NULL, src, len, &used, facts))
+    if (len < 4 || len > LEN_MAX || src[len - 1] != '>' || !plain_next(s, profile, NULL, src, len, &used, facts))
         return false;
     if (used == len)
         return true;
@@ -311,17 +301,9 @@ bool plain_parse(struct mk_stanza *s, enum xml_profile profile, const char *src,
 }
 
 void plain_move(struct mk_elem *root, const char *old, const char *new) {
-    for (struct mk_elem *e = root; e;) {
+    for (struct mk_elem *e = root; e; e = elem_after(e))
         if (e->name)
             e->raw = new + (e->raw - old);
         else
             e->text = new + (e->text - old);
-        if (e->first) {
-            e = e->first;
-            continue;
-        }
-        while (e && !e->next)
-            e = e->parent;
-        e = e ? e->next : NULL;
-    }
 }

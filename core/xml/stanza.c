@@ -222,17 +222,6 @@ struct mk_view mk_stanza_xml(struct mk_ctx *c, const struct mk_stanza *s) {
 /* What comes out of a database was a stanza once; that it may have been larger than today's limits is no fault. */
 static const struct xml_limits no_limits = { .bytes = WIRE_MAX, .depth = 1000, .attrs = 1000, .children = 1000000 };
 
-/* NULL: not all of it is one plain stanza. */
-static struct mk_stanza *read_plain(struct mk_view xml) {
-    size_t used;
-    bool ends = xml.len && xml.s[xml.len - 1] == '>';
-    struct mk_stanza *s = ends ? parse_next(XML_CLIENT, &no_limits, xml.s, xml.len, 0, &used) : NULL;
-    if (!s || used == xml.len)
-        return s;
-    mk_release(s);
-    return NULL;
-}
-
 static struct mk_stanza *read_any(struct mk_view xml) {
     struct scan scan;
     size_t used;
@@ -243,7 +232,7 @@ static struct mk_stanza *read_any(struct mk_view xml) {
 }
 
 int mk_stanza_read(struct mk_ctx *c, struct mk_view xml, const struct mk_stanza **out) {
-    struct mk_stanza *s = read_plain(xml);
+    struct mk_stanza *s = parse_alone(XML_CLIENT, &no_limits, xml.s, xml.len, 0);
     *out = NULL;
     if (!s)
         s = read_any(xml);

@@ -81,6 +81,27 @@ void stanza_parse_now(const struct mk_stanza *s);
 /* Gives the caller's reference to the turn of C: it is released when the turn ends. */
 const struct mk_stanza *stanza_lend(struct mk_ctx *c, struct mk_stanza *s);
 
+/* E becomes the last in PARENT, or a root if that is NULL. */
+static inline void elem_append(struct mk_elem *parent, struct mk_elem *e) {
+    e->parent = parent;
+    if (!parent)
+        return;
+    if (parent->last)
+        parent->last->next = e;
+    else
+        parent->first = e;
+    parent->last = e;
+}
+
+/* What follows E in the source, from the root on; NULL behind the last. */
+static inline struct mk_elem *elem_after(struct mk_elem *e) {
+    if (e->first)
+        return e->first;
+    while (e && !e->next)
+        e = e->parent;
+    return e ? e->next : NULL;
+}
+
 /* Of two names: most that differ do so in the first byte. */
 static inline bool name_same(const char *a, const char *b) {
     return a == b || (*a == *b && strcmp(a, b) == 0);

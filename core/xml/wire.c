@@ -100,17 +100,9 @@ static void move_wire(struct mk_stanza *s, size_t room) {
     const char *old = s->wire;
     s->wire = block + room;
     s->headroom = (uint32_t)room;
-    for (struct mk_elem *e = s->root; e;) {
+    for (struct mk_elem *e = s->root; e; e = elem_after(e))
         if (e->name)
             e->raw = s->wire + (e->raw - old);
-        if (e->first) {
-            e = e->first;
-            continue;
-        }
-        while (e && !e->next)
-            e = e->parent;
-        e = e ? e->next : NULL;
-    }
 }
 
 /* Moves the attributes that stay to the end of the start tag, which ends at END.  Returns where they begin. */
