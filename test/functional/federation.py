@@ -7,7 +7,7 @@ import socket
 import subprocess
 import threading
 
-from server import Port, Server, certificates
+from server import Port, Server, certificates, serial
 from zone import Zone
 
 FAR = "far.example"  # of the other one
@@ -32,8 +32,8 @@ def certificate_for(folder, domain, name=None, extensions="", days=30, ca=None, 
     if days < 0:
         expired(cert, ca, config)
     else:
-        run("openssl", "x509", "-req", "-in", cert + ".csr", "-CA", ca[0], "-CAkey", ca[1], "-CAcreateserial", "-days",
-            str(days), "-extfile", config, "-out", cert)
+        run("openssl", "x509", "-req", "-in", cert + ".csr", "-CA", ca[0], "-CAkey", ca[1], "-set_serial", serial(),
+            "-days", str(days), "-extfile", config, "-out", cert)
     return cert, key
 
 
