@@ -94,7 +94,7 @@ class Wire:
     """A listener whose connections go on to PORT.  What comes back can be held, and let go; all can be cut."""
 
     def __init__(self, port):
-        self.to, self.pairs, self.held, self.kept = port, [], False, []
+        self.to, self.pairs, self.held, self.kept, self.dead = port, [], False, [], set()
         self.lock = threading.Lock()
         self.socket = socket.create_server(("127.0.0.1", 0))
         self.port = self.socket.getsockname()[1]
@@ -107,7 +107,8 @@ class Wire:
                 far = socket.create_connection(("127.0.0.1", self.to))
             except OSError:
                 return
-            self.pairs.append((near, far))
+            with self.lock:
+                self.pairs.append((near, far))
             for one, other, back in ((near, far, False), (far, near, True)):
                 threading.Thread(target=self.copy, args=(one, other, back), daemon=True).start()
 
@@ -115,6 +116,8 @@ class Wire:
         try:
             while data := one.recv(65536):
                 with self.lock:
+                    if one in self.dead:
+                        return
                     if back and self.held:
                         self.kept.append((other, data))
                     else:
@@ -132,18 +135,17 @@ class Wire:
             self.kept.clear()
 
     def cut(self):
-        """All connections are reset; what was held is lost."""
-        for near, far in self.pairs:
-            for sock in (near, far):
-                try:
-                    sock.shutdown(socket.SHUT_RDWR)
-                except OSError:
-                    pass
-                sock.close()
-        self.pairs.clear()
+        """All connections are reset; what was held is lost.  Those that come meanwhile are others."""
         with self.lock:
-            self.held = False
+            cut, self.pairs, self.held = self.pairs, [], False
             self.kept.clear()
+            self.dead.update(sock for pair in cut for sock in pair)
+        for sock in (sock for pair in cut for sock in pair):
+            try:
+                sock.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+            sock.close()
 
     def close(self):
         self.socket.close()
