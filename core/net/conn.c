@@ -94,24 +94,22 @@ static bool unblock(struct conn *c) {
     return conn_leave(c);
 }
 
-static void on_event(evutil_socket_t fd, short what, void *arg) {
-    (void)fd;
-    struct conn *c = arg;
-    if (what & (EV_READ | EV_CLOSED))
+void conn_happened(struct conn *c, uint32_t edges) {
+    const uint32_t over = EPOLLERR | EPOLLHUP; /* both ways */
+    if (edges & (EPOLLIN | EPOLLRDHUP | over))
         c->flags |= CONN_READABLE | CONN_SOCKET;
-    if (what & EV_CLOSED)
+    if (edges & EPOLLRDHUP)
         c->flags |= CONN_HUP;
-    if ((what & EV_WRITE) && (c->flags & CONN_BLOCKED) && !unblock(c))
+    if ((edges & (EPOLLOUT | over)) && (c->flags & CONN_BLOCKED) && !unblock(c))
         return;
     struct ring *ring = net_of(c)->ring;
     if (!ring || !ring_read_later(ring, c))
         conn_step(c);
 }
 
-static void add_event(struct conn *c) {
-    event_assign(&c->event, c->worker->base, c->fd, EV_READ | EV_WRITE | EV_CLOSED | EV_ET | EV_PERSIST, on_event, c);
-    if (event_add(&c->event, NULL) != 0)
-        conn_fail(c, ENOMEM);
+static void watch(struct conn *c) {
+    if (!poller_add(&net_of(c)->poller, c))
+        conn_fail(c, errno);
 }
 
 void conn_init(struct conn *c, const struct conn_class *class, struct worker *w, int fd, const struct sockaddr *peer) {
@@ -125,7 +123,7 @@ void conn_init(struct conn *c, const struct conn_class *class, struct worker *w,
     c->address = xstrdup(address);
     atomic_fetch_add_explicit(&open_connections, 1, memory_order_relaxed);
     METRIC(w, connections, 1);
-    add_event(c);
+    watch(c);
 }
 
 void conn_free_now(struct conn *c) {
@@ -139,7 +137,7 @@ void conn_free_now(struct conn *c) {
     if (c->flags & CONN_QUEUED)
         ring_forget(nw->ring, c, false);
     if (c->worker) {
-        event_del(&c->event);
+        poller_remove(&nw->poller, c);
         METRIC(c->worker, connections, -1);
     }
     conn_timer_stop(c);
@@ -209,7 +207,7 @@ void conn_detach(struct conn *c) {
     if (list_linked(&c->link))
         list_remove(&c->link);
     c->flags &= ~CONN_WORK;
-    event_del(&c->event);
+    poller_remove(&nw->poller, c);
     conn_timer_stop(c);
     output_unmark(c);
     METRIC(c->worker, connections, -1);
@@ -222,7 +220,7 @@ void conn_attach(struct conn *c, struct worker *w) {
     METRIC(w, connections, 1);
     c->flags &= ~CONN_LIMITED;
     c->flags |= c->tls ? CONN_AGAIN | CONN_READABLE : CONN_AGAIN;
-    add_event(c);
+    watch(c);
     if (c->out_len && !(c->flags & CONN_BLOCKED))
         output_mark(c);
     if (c->flags & CONN_CLOSING)
@@ -258,6 +256,7 @@ int net_worker_start(struct worker *w) {
     list_init(&nw->work);
     list_init(&nw->doubtful);
     list_init(&nw->closing);
+    poller_start(&nw->poller, w);
     nw->ring = ring_new();
     nw->cipher = xmalloc(CIPHER_SIZE);
     nw->record = xmalloc(RECORD_SIZE);
@@ -281,6 +280,7 @@ void net_worker_stop(struct worker *w) {
     while (list_pop(&nw->doubtful))
         ;
     wheel_stop(&nw->sweep);
+    poller_stop(&nw->poller);
     ring_free(nw->ring);
     nw->ring = NULL;
     output_pool_free(nw);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A TCP connection with or without TLS, on one worker.  One libevent event, edge-triggered, added once and never
+ * A TCP connection with or without TLS, on one worker.  Its socket is watched edge-triggered, added once and never
  * re-armed.  Idle, it holds no buffer: input is read into the worker's buffer, output goes straight to the socket and
  * is queued in pooled chunks only while the socket is full.
  */
@@ -52,7 +52,6 @@ enum conn_flags {
 struct conn {
     const struct conn_class *class;
     struct worker *worker; /* NULL while detached */
-    struct event event;
     int fd;
     uint16_t flags;
     uint16_t port;   /* listener it came in on */

@@ -6,6 +6,7 @@
 #include "net/conn.h"
 #include <gnutls/abstract.h>
 #include <gnutls/gnutls.h>
+#include <sys/epoll.h>
 #include <sys/types.h>
 #include <sys/uio.h>
 
@@ -20,9 +21,17 @@ struct conn_timer {
     struct conn *conn;
 };
 
+enum { POLL_BATCH = 256 };
+struct poller {
+    struct event event;                   /* of the epoll, in the worker's base */
+    struct epoll_event found[POLL_BATCH]; /* connections with edges; NULL: it has gone meanwhile */
+    unsigned at, count;                   /* of FOUND: the next to be told, and all */
+};
+
 struct net_worker {
     struct post post; /* brings the work list up in the next loop turn */
     bool posted, stopped;
+    struct poller poller;
     struct list work;     /* connections with something to do then */
     struct list doubtful; /* whose last read was short; see read.c */
     struct list closing;  /* conn_close() was called, the end is awaited */
@@ -57,9 +66,10 @@ struct tls {
 };
 
 /* conn.c */
-void conn_schedule(struct conn *c);        /* conn_step() in the next loop turn */
-void conn_step(struct conn *c);            /* from the loop only: whatever its flags ask for */
-void conn_fail(struct conn *c, int error); /* dead from now on; the class hears of it from the loop */
+void conn_schedule(struct conn *c);                 /* conn_step() in the next loop turn */
+void conn_happened(struct conn *c, uint32_t edges); /* EPOLLIN and so on came */
+void conn_step(struct conn *c);                     /* from the loop only: whatever its flags ask for */
+void conn_fail(struct conn *c, int error);          /* dead from now on; the class hears of it from the loop */
 void conn_timer_start(struct conn *c, uint64_t ms, void (*fire)(struct timer *t));
 void conn_timer_stop(struct conn *c);
 /* Around a call of a class function: false if the connection was freed or left the worker in it. */
@@ -69,6 +79,13 @@ static inline struct net_worker *net_of(const struct conn *c) { /* NULL while de
     return c->worker ? c->worker->net : NULL;
 }
 unsigned conn_count(void); /* of all workers */
+
+/* poll.c */
+void poller_start(struct poller *p, struct worker *w);
+void poller_stop(struct poller *p);                /* nothing may be in it */
+bool poller_add(struct poller *p, struct conn *c); /* false with errno */
+/* It hears of no edge any more, of those that came already neither. */
+void poller_remove(struct poller *p, const struct conn *c);
 
 /* read.c */
 void conn_pump(struct conn *c);       /* gives input until there is none, or it is not wanted */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Plain connections: input and what is kept of it, output, pausing, limits, every way to end. */
-#include "test_net.h"
+#include "test_crowd.h"
 
 struct server {
     struct conn conn;
@@ -603,13 +603,9 @@ static void addresses(void) {
     CHECK_TEXT(text, "unknown");
 }
 
-#ifndef RING_TESTS
-#define RING_TESTS
-#endif
-
 int main(void) {
     start_workers(1);
-    int rc = CHECK_RUN(RING_TESTS T(is_small), T(addresses), T(echoes), T(counts), T(bytewise), T(keeps_long_lines),
+    int rc = CHECK_RUN(CROWD_TESTS, T(is_small), T(addresses), T(echoes), T(counts), T(bytewise), T(keeps_long_lines),
                        T(megabyte), T(blocked_output), T(flushes_in_batches), T(pauses), T(nobody_starves),
                        T(limits_the_rate), T(small_rate_has_a_burst), T(closes_after_output),
                        T(close_waits_two_seconds_at_most), T(closes_inside_input), T(frees_inside_input),

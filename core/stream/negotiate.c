@@ -172,7 +172,8 @@ static const char *wrong(struct mk_ctx *c, struct mk_stream *st, const struct xm
     if (mk_jid_parse(c, (struct mk_view){ h->to, strlen(h->to) }, &to) != 0 || to->local_len || to->resource_len)
         return "host-unknown";
     const struct host *host = host_find(to->text, to->text_len);
-    if (!host || (st->account && host != st->host) || (st->via && !type_instance(host->type, st->via->plugin)))
+    if (!host || (st->account && host != st->host) ||
+        (st->transport && !type_instance(host->type, st->transport->via->plugin)))
         return "host-unknown";
     st->host = host;
     return NULL;

@@ -82,24 +82,28 @@ void stream_accept(struct worker *w, const struct listener_config *config, int f
     }
 }
 
-static void pay_all(struct mk_stream *st) {
-    for (uint16_t i = 0; i < st->unpaid_count; i++)
-        mk_receipt_pay(st->unpaid[i]);
-    free(st->unpaid);
-    st->unpaid = NULL;
-    st->unpaid_count = st->unpaid_cap = 0;
+void stream_pay_sent(struct mk_stream *st) {
+    struct unpaid *u = st->unpaid;
+    if (!u)
+        return;
+    list_remove(&u->link);
+    st->unpaid = NULL; /* what is paid may write more */
+    for (unsigned i = 0; i < u->count; i++)
+        mk_receipt_pay(u->receipts[i]);
+    free(u);
 }
 
 void stream_unref(struct mk_stream *st) {
     if (--st->refs)
         return;
-    pay_all(st);
+    stream_pay_sent(st);
     if (st->login)
         login_free(st->login);
     free(st->lang);
     free(st->prefixes);
     if (st->transport)
         free(st->conn.address);
+    free(st->transport);
     free(st);
 }
 
@@ -115,9 +119,7 @@ void stream_delist(struct mk_stream *st) {
 
 void stream_connection_over(struct mk_stream *st) {
     stream_delist(st);
-    if (list_linked(&st->unpaid_link))
-        list_remove(&st->unpaid_link);
-    pay_all(st);
+    stream_pay_sent(st);
     stream_unref(st);
 }
 
@@ -364,13 +366,16 @@ static void too_slow(struct mk_stream *st) {
 }
 
 static void owe(struct mk_stream *st, struct mk_receipt *r) {
-    if (!st->unpaid_count)
-        list_append(&streams.unpaid, &st->unpaid_link);
-    if (st->unpaid_count == st->unpaid_cap) {
-        st->unpaid_cap = st->unpaid_cap ? (uint16_t)(st->unpaid_cap * 2) : 4;
-        st->unpaid = xrealloc(st->unpaid, st->unpaid_cap * sizeof(struct mk_receipt *));
+    struct unpaid *u = st->unpaid;
+    if (!u || u->count == u->cap) {
+        unsigned count = u ? u->count : 0, cap = u ? u->cap * 2 : 4;
+        if (u)
+            list_remove(&u->link);
+        u = st->unpaid = xrealloc(u, sizeof *u + cap * sizeof(struct mk_receipt *));
+        *u = (struct unpaid){ .stream = st, .count = count, .cap = cap };
+        list_append(&streams.unpaid, &u->link);
     }
-    st->unpaid[st->unpaid_count++] = r;
+    u->receipts[u->count++] = r;
 }
 
 static void hold(struct mk_stream *st, const struct mk_stanza *s, const struct mk_jid *to) {
@@ -402,18 +407,12 @@ void stream_write_stanza(struct mk_stream *st, const struct mk_stanza *s, const 
         too_slow(st);
 }
 
-void stream_pay_sent(struct mk_stream *st) {
-    if (list_linked(&st->unpaid_link))
-        list_remove(&st->unpaid_link);
-    pay_all(st);
-}
-
 void stream_after_flush(struct worker *w) {
     struct list *l, *next;
     (void)w;
     for (l = streams.unpaid.next; l != &streams.unpaid; l = next) {
         next = l->next;
-        struct mk_stream *st = container_of(l, struct mk_stream, unpaid_link);
+        struct mk_stream *st = container_of(l, struct unpaid, link)->stream;
         if (!queued(st) && st->state != STREAM_WELCOME)
             stream_pay_sent(st);
     }

@@ -83,15 +83,30 @@ struct login {
     bool welcoming; /* its mail is the welcome's, and freeing it too */
 };
 
+/* Of a stream that is not over TCP; see transport.h of the SDK. */
+struct transport {
+    const struct mk_transport *kind;
+    void *self;                 /* what the transport calls the stream; NULL once they have parted */
+    const struct instance *via; /* whose transport it is */
+    const struct conn *channel; /* whose TLS binds the stream; NULL: none does */
+    struct post over;           /* its connection is gone */
+    struct mk_stream *stream;
+    bool secure; /* as TLS, whatever CHANNEL is */
+};
+
+/* Receipts of messages written for a client and not yet in its socket. */
+struct unpaid {
+    struct list link; /* in the worker's list of those */
+    struct mk_stream *stream;
+    unsigned count, cap;
+    struct mk_receipt *receipts[];
+};
+
+/* An idle client pays for every field here: what few have is allocated for those few. */
 struct mk_stream {
-    struct conn conn; /* with a transport only its peer's address, its worker, and when it was heard */
-    const struct mk_transport *transport; /* NULL: TCP */
-    void *far;                            /* what the transport calls it */
-    const struct instance *via;           /* whose transport it is */
-    const struct conn *channel;           /* whose TLS binds it; NULL: none does */
-    struct post over;                     /* the connection of its transport is gone */
-    bool vouched;                         /* as secure as TLS, whatever CHANNEL is */
-    struct list link;                     /* in the worker's streams */
+    struct conn conn;            /* with a transport only its peer's address, its worker, and when it was heard */
+    struct transport *transport; /* NULL: TCP; OWNED */
+    struct list link;            /* in the worker's streams */
     struct scan scan;
     const struct host *host;    /* NULL before the header */
     struct mk_session *session; /* NULL before it is bound, and after it left */
@@ -99,10 +114,8 @@ struct mk_stream {
     struct login *login;        /* NULL once bound */
     char *lang;                 /* xml:lang of the header, NULL if none */
     char *prefixes;             /* extra declarations of the header, NULL if none: see parser.h */
-    struct list unpaid_link;    /* in the worker's list of those with UNPAID */
-    struct mk_receipt **unpaid; /* receipts of messages written for this client and not yet in its socket */
-    uint16_t unpaid_count, unpaid_cap;
-    uint32_t refs; /* mails that name it, and itself while its connection lives */
+    struct unpaid *unpaid;      /* NULL: none; OWNED */
+    uint32_t refs;              /* mails that name it, and itself while its connection lives */
     uint8_t state, flags;
 };
 
@@ -174,11 +187,11 @@ void stream_connection_over(struct mk_stream *st);
 void stream_pay_sent(struct mk_stream *st);
 
 static inline bool stream_is_secure(const struct mk_stream *st) {
-    return st->vouched || conn_is_secure(&st->conn);
+    return (st->transport && st->transport->secure) || conn_is_secure(&st->conn);
 }
 /* The connection with the TLS that binds the stream; NULL if there is none. */
 static inline const struct conn *stream_channel(const struct mk_stream *st) {
-    return st->transport ? st->channel : &st->conn;
+    return st->transport ? st->transport->channel : &st->conn;
 }
 
 /* transport.c: streams that are not over TCP */

@@ -17,7 +17,7 @@
 
 static void begin(struct mk_ctx *c, const struct mk_stream *st) {
     turn_begin(c, NULL, st->host, st->host ? st->host->jid : NULL);
-    c->inst = st->via;
+    c->inst = st->transport->via;
 }
 
 /* ---- to the transport ---------------------------------------------------------------------------------------------- */
@@ -25,7 +25,7 @@ static void begin(struct mk_ctx *c, const struct mk_stream *st) {
 void transport_opened(struct mk_stream *st, const struct mk_stream_head *head) {
     struct mk_ctx c;
     begin(&c, st);
-    st->transport->opened(&c, st->far, head);
+    st->transport->kind->opened(&c, st->transport->self, head);
     turn_end(&c);
 }
 
@@ -49,7 +49,7 @@ static void give(struct mk_stream *st, const struct mk_view *pieces, uint32_t co
         return;
     }
     begin(&c, st);
-    st->transport->send(&c, st->far, pieces, count);
+    st->transport->kind->send(&c, st->transport->self, pieces, count);
     turn_end(&c);
 }
 
@@ -109,14 +109,14 @@ void transport_send_stanza(struct mk_stream *st, const struct mk_stanza *s, cons
 void transport_hold(struct mk_stream *st, bool hold) {
     struct mk_ctx c;
     begin(&c, st);
-    st->transport->hold(&c, st->far, hold);
+    st->transport->kind->hold(&c, st->transport->self, hold);
     turn_end(&c);
 }
 
 void transport_leave(struct mk_stream *st) {
     struct mk_ctx c;
     begin(&c, st);
-    st->transport->leave(&c, st->far);
+    st->transport->kind->leave(&c, st->transport->self);
     st->conn.worker = NULL;
     turn_end(&c);
 }
@@ -125,17 +125,18 @@ void transport_arrive(struct mk_stream *st) {
     struct mk_ctx c;
     begin(&c, st);
     st->conn.worker = this_worker;
-    st->transport->arrive(&c, st->far);
+    st->transport->kind->arrive(&c, st->transport->self);
     turn_end(&c);
 }
 
 size_t transport_queued(const struct mk_stream *st) {
-    return st->far ? st->transport->queued(st->far) : 0;
+    const struct transport *t = st->transport;
+    return t->self ? t->kind->queued(t->self) : 0;
 }
 
 /* Whoever ended it still looks at it. */
 static void on_over(struct post *p) {
-    struct mk_stream *st = container_of(p, struct mk_stream, over);
+    struct mk_stream *st = container_of(p, struct transport, over)->stream;
     if (this_worker)
         stream_connection_over(st);
     else
@@ -143,18 +144,18 @@ static void on_over(struct post *p) {
 }
 
 static void part(struct mk_stream *st) {
-    st->far = NULL;
-    st->channel = NULL;
-    st->over.run = on_over;
-    worker_post(this_worker, &st->over);
+    struct transport *t = st->transport;
+    t->self = NULL;
+    t->channel = NULL;
+    worker_post(this_worker, &t->over);
 }
 
 void transport_close(struct mk_stream *st, const char *condition) {
     struct mk_ctx c;
-    if (!st->far)
+    if (!st->transport->self)
         return;
     begin(&c, st);
-    st->transport->closed(&c, st->far, condition);
+    st->transport->kind->closed(&c, st->transport->self, condition);
     turn_end(&c);
     part(st);
 }
@@ -168,11 +169,9 @@ struct mk_stream *mk_transport_open(struct mk_ctx *c, const struct mk_transport 
     st->conn.fd = -1;
     st->conn.heard_ms = worker_now_ms(c->worker);
     st->conn.address = xstrdup(peer->address);
-    st->transport = kind;
-    st->far = t;
-    st->via = c->inst;
-    st->channel = plugin_conn_below(peer->conn);
-    st->vouched = peer->secure;
+    st->transport = xcalloc(1, sizeof *st->transport);
+    *st->transport =
+        (struct transport){ kind, t, c->inst, plugin_conn_below(peer->conn), { .run = on_over }, st, peer->secure };
     st->refs = 1;
     stream_enlist(st);
     st->login = login_new(st);
