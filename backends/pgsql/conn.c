@@ -310,32 +310,30 @@ void pg_sync(struct pg *p) {
         expect(p, SYNC, PQpipelineSync(p->c));
 }
 
-/* An error shows when the result is taken. */
-void pg_look(struct pg *p) {
-    if (!p->lost)
-        (void)PQconsumeInput(p->c);
-}
-
 bool pg_is_sent(struct pg *p) {
     return !p->lost && PQflush(p->c) == 0;
 }
 
+/* NULL: none, or the connection is lost. */
+static PGresult *get(struct pg *p) {
+    PGresult *res = PQgetResult(p->c);
+    if (PQstatus(p->c) == CONNECTION_OK)
+        return res;
+    if (res)
+        say_result(p, res);
+    PQclear(res);
+    p->lost = true;
+    return NULL;
+}
+
 /* A NULL ends the results of each statement; more of them than that are a connection that gives none. */
 static PGresult *take(struct pg *p) {
-    for (int i = 0; i < 3 && wait_result(p); i++) {
-        PGresult *res = PQgetResult(p->c);
-        if (res && PQstatus(p->c) == CONNECTION_OK)
-            return res;
-        if (res)
-            say_result(p, res);
-        PQclear(res);
-        if (PQstatus(p->c) != CONNECTION_OK) {
-            p->lost = true;
-            return NULL;
-        }
-    }
-    lose(p, "it gives no answer");
-    return NULL;
+    PGresult *res = NULL;
+    for (int i = 0; i < 3 && !res && wait_result(p); i++)
+        res = get(p);
+    if (!res)
+        lose(p, "it gives no answer");
+    return res;
 }
 
 static enum pg_code judge(struct pg *p, const PGresult *res) {
@@ -351,14 +349,9 @@ static enum pg_code judge(struct pg *p, const PGresult *res) {
     }
 }
 
-/* The next of any kind. */
-static enum pg_code next(struct pg *p, PGresult **res, enum kind *kind) {
+/* GOT is the next of any kind; *RES is it if it was wanted and is good. */
+static enum pg_code accept(struct pg *p, PGresult *got, PGresult **res, enum kind *kind) {
     *res = NULL;
-    if (p->lost || p->first == p->last)
-        return PG_LOST;
-    PGresult *got = take(p);
-    if (!got)
-        return PG_LOST;
     *kind = p->expected[p->first++].kind;
     if (p->first == p->last)
         p->first = p->last = 0;
@@ -375,6 +368,36 @@ static enum pg_code next(struct pg *p, PGresult **res, enum kind *kind) {
     else
         PQclear(got);
     return code;
+}
+
+static enum pg_code next(struct pg *p, PGresult **res, enum kind *kind) {
+    *res = NULL;
+    if (p->lost || p->first == p->last)
+        return PG_LOST;
+    PGresult *got = take(p);
+    return got ? accept(p, got, res, kind) : PG_LOST;
+}
+
+bool pg_is_over(const struct pg *p) {
+    return p->first == p->last;
+}
+
+enum pg_code pg_collect(struct pg *p) {
+    if (!p->lost && !PQconsumeInput(p->c))
+        lose(p, PQerrorMessage(p->c));
+    for (int nulls = 0; !p->lost && !pg_is_over(p) && !PQisBusy(p->c);) {
+        enum kind kind;
+        PGresult *res, *got = get(p);
+        enum pg_code code = got ? accept(p, got, &res, &kind) : PG_OK;
+        nulls = got ? 0 : nulls + 1;
+        if (nulls == 3)
+            lose(p, "it gives no answer");
+        if (got)
+            PQclear(res);
+        if (code != PG_OK)
+            return code;
+    }
+    return p->lost ? PG_LOST : PG_OK;
 }
 
 /* If a statement can't be prepared, that is its failure, and its execution is skipped. */

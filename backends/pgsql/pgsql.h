@@ -79,7 +79,9 @@ void pg_send(struct pg *p, const struct sql_query *q);
 void pg_send_text(struct pg *p, const char *text); /* without values */
 void pg_sync(struct pg *p);
 bool pg_is_sent(struct pg *p); /* all of it, so that only answers are to be waited for */
-void pg_look(struct pg *p);    /* reads what has come, without waiting */
+/* Takes the results that have come, without waiting, to the first failure; PG_OK: all that came were good. */
+enum pg_code pg_collect(struct pg *p);
+bool pg_is_over(const struct pg *p); /* no result is to come any more */
 /* The next result, in the order of what was sent, syncs not counted.  *RES is NULL but for PG_OK; PQclear() frees it. */
 enum pg_code pg_next(struct pg *p, PGresult **res);
 enum pg_code pg_skip(struct pg *p);     /* the same without the result */
@@ -118,6 +120,8 @@ struct thread {
     _Atomic int64_t seen_ms; /* when its connection was last known to be good */
     /* Writers: the number of the last transaction, and commits of which nobody knows whether they happened. */
     int64_t transaction;
+    bool numbered; /* meerkat_commits has it */
+    bool refused;  /* a worker has seen that it failed */
     struct job *unknown;
     struct job_taker taker;
     int64_t begun_us; /* when a worker began its job */

@@ -70,8 +70,8 @@ static int parts(void *pg, const struct sql_table *t) {
 }
 
 /*
- * meerkat_commits tells, after a connection was lost, whether its last transaction happened: each writes its number
- * there.
+ * meerkat_commits tells, after a connection was lost, whether its last transaction happened: one that must not
+ * happen twice writes its number there.
  */
 static const char commits_table[] = "CREATE TABLE IF NOT EXISTS meerkat_commits(server text,conn bigint,number bigint "
                                     "NOT NULL,at timestamptz NOT NULL,PRIMARY KEY(server,conn))";

@@ -4,15 +4,16 @@
  * the pipeline's end commits it; else COMMIT follows once the results are there.  If a statement fails, or a group must
  * be undone, everything is rolled back and done again with a savepoint for each group: slower, and rare.
  *
- * Each transaction also writes its number into meerkat_commits.  If the connection is lost before the commit's answer,
- * the jobs are kept; the next connection sees to it that the old session is over, and reads the number: the transaction
- * happened, and its results are known, or it did not, and is done again.
+ * If the connection is lost before the commit's answer, the jobs are kept, and the next connection sees to it that the
+ * old session is over: each holds a lock of its writer's.  What can be done twice with the same effect and results is
+ * done again.  Any other transaction has also written its number into meerkat_commits: it happened, and its results
+ * are known, or it did not, and is done again.
  */
 #include "pgsql.h"
 #include <stdlib.h>
 #include <string.h>
 
-enum { IDLE_MS = 1000, SWEEP_AGAIN_MS = 10, TRIES = 3, SMALL_CHANGES = 8, SMALL_BYTES = 16 * 1024 };
+enum { IDLE_MS = 1000, ANSWER_MS = 1000, SWEEP_AGAIN_MS = 10, TRIES = 3, SMALL_CHANGES = 8, SMALL_BYTES = 16 * 1024 };
 enum outcome { DONE, CAREFUL, AGAIN, BROKEN, UNKNOWN };
 
 /* ---- results -------------------------------------------------------------------------------------------------- */
@@ -119,17 +120,32 @@ static bool is_plain(const struct job *jobs) {
     return true;
 }
 
+/* What is done twice leaves the rows as once. */
+static bool is_repeatable(const struct job *jobs) {
+    for (const struct job *job = jobs; job; job = job->next)
+        for (uint32_t i = 0; i < job->commit->count; i++) {
+            const struct mk_change *x = job->commit->changes[i];
+            if (x->kind == MK_X_PUT_IF || x->kind == MK_X_ADD || (x->kind == MK_X_PUT && x->mode != MK_UPSERT))
+                return false;
+        }
+    return true;
+}
+
 /* Without BEGIN all up to the pipeline's end is a transaction. */
 static void send_all(struct thread *t, const struct job *jobs) {
     struct pg *p = &t->pg;
     int64_t now = now_us();
+    bool plain = is_plain(jobs);
     t->transaction++;
-    if (!is_plain(jobs))
+    t->numbered = !plain || !is_repeatable(jobs);
+    t->refused = false;
+    if (!plain)
         pg_send_text(p, "BEGIN");
     for (const struct job *job = jobs; job; job = job->next)
         for (uint32_t i = 0; i < job->commit->count; i++)
             send_change(p, job->commit->changes[i], now);
-    send_number(t);
+    if (t->numbered)
+        send_number(t);
     pg_sync(p);
 }
 
@@ -185,6 +201,7 @@ static enum outcome run_carefully(struct thread *t, struct job *jobs) {
     struct pg *p = &t->pg;
     int64_t now = now_us();
     t->transaction++;
+    t->numbered = true;
     if (do_text(p, "BEGIN") != PG_OK)
         return BROKEN;
     for (struct job *job = jobs; job; job = job->next)
@@ -217,7 +234,17 @@ static enum outcome commit(struct pg *p) {
     return rest == PG_LOST ? UNKNOWN : BROKEN;
 }
 
+/* All is known before. */
+static enum outcome end_repeatable(struct thread *t) {
+    enum pg_code code = pg_finish(&t->pg);
+    if (code == PG_LOST)
+        return UNKNOWN;
+    return code == PG_OK && !t->refused ? DONE : failed(&t->pg, PG_FAILED);
+}
+
 static enum outcome end_plain(struct thread *t, struct job *jobs) {
+    if (!t->numbered)
+        return end_repeatable(t);
     enum outcome outcome = take_all(t, jobs);
     if (outcome == DONE && pg_finish(&t->pg) == PG_FAILED)
         outcome = BROKEN;
@@ -257,23 +284,25 @@ static enum outcome run_once(struct thread *t, struct job *jobs, bool begun, boo
     return outcome;
 }
 
+static void count(struct thread *t, const struct job *jobs, int64_t start, bool good) {
+    mk_count_from(t->db->inst, M_QUERIES, jobs_changes(jobs));
+    mk_count_from(t->db->inst, M_TIME, now_us() - start);
+    mk_count_from(t->db->inst, good ? M_COMMITS : M_ERRORS, 1);
+}
+
 static void run(struct thread *t, struct job *jobs, bool begun) {
     int64_t start = begun ? t->begun_us : now_us();
     bool careful = false;
     enum outcome outcome = AGAIN;
-    int64_t count = jobs_changes(jobs);
     for (int i = 0; i < TRIES && (outcome == AGAIN || outcome == CAREFUL); i++) {
         outcome = run_once(t, jobs, begun && i == 0, careful);
         careful |= outcome == CAREFUL;
     }
-    mk_count_from(t->db->inst, M_QUERIES, count);
-    mk_count_from(t->db->inst, M_TIME, now_us() - start);
+    count(t, jobs, start, outcome == DONE);
     if (outcome == DONE) {
         t->taker.finished = jobs;
-        mk_count_from(t->db->inst, M_COMMITS, 1);
         return;
     }
-    mk_count_from(t->db->inst, M_ERRORS, 1);
     /* A database that has become a copy of another one: the next connection may find the one that takes writes. */
     if (strcmp(t->pg.state, "25006") == 0)
         t->pg.lost = true;
@@ -298,24 +327,43 @@ static bool is_small(const struct mk_commit *commit) {
     return commit->count <= SMALL_CHANGES && bytes <= SMALL_BYTES;
 }
 
-/* The thread is woken by the answer. */
+/* What is late, or bad, is for the thread. */
+static void on_answer(struct mk_op *op, void *thread, bool ready) {
+    struct thread *t = thread;
+    enum pg_code code = ready ? pg_collect(&t->pg) : PG_LOST;
+    if (code == PG_OK && !pg_is_over(&t->pg)) {
+        mk_op_watch(op, PQsocket(t->pg.c), ANSWER_MS, on_answer, t);
+        return;
+    }
+    if (code != PG_OK) {
+        t->refused = code == PG_FAILED;
+        jobs_give(&t->pool->jobs, &t->taker);
+        return;
+    }
+    count(t, t->taker.held, t->begun_us, true);
+    thread_good(t);
+    jobs_release(&t->pool->jobs, &t->taker);
+    mk_op_done(op, MK_OK);
+}
+
+/* The worker takes the answer as well if it says nothing but that all is stored: no thread has to wake for it. */
 bool writer_begin(struct db *db, struct job *job) {
-    struct job_taker *taker = is_small(job->commit) ? jobs_claim(&db->writes.jobs) : NULL;
+    struct job_taker *taker = is_small(job->commit) ? jobs_claim(&db->writes.jobs, job) : NULL;
     if (!taker)
         return false;
     struct thread *t = (struct thread *)((char *)taker - offsetof(struct thread, taker));
-    job->next = NULL;
     t->begun_us = now_us();
     send_all(t, job);
-    jobs_give(&db->writes.jobs, taker, job, !pg_is_sent(&t->pg));
+    if (!t->numbered && pg_is_sent(&t->pg))
+        mk_op_watch(job->op, PQsocket(t->pg.c), ANSWER_MS, on_answer, t);
+    else
+        jobs_give(&db->writes.jobs, taker);
     return true;
 }
 
 /* ---- what became of it ------------------------------------------------------------------------------------------ */
 
-/*
- * The old session, if it still is there, holds the row until it ends: it is told to end, and the row then tells the truth.
- */
+/* The old session, if it still is there, holds the lock until it ends: it is told to end.  The row then tells the truth. */
 int writer_take_over(struct thread *t) {
     struct pg *p = &t->pg;
     struct mk_value values[] = { mk_v_text(t->db->server), mk_v_int(t->number), mk_v_text(t->name) };
@@ -325,13 +373,14 @@ int writer_take_over(struct thread *t) {
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name=$1 AND "
                 "pid<>pg_backend_pid() AND usename=current_user",
                 &by_name) ||
+        !pg_run(p, "SELECT pg_advisory_lock(hashtextextended($1,0))", &by_name) ||
         !pg_run(p, "INSERT INTO meerkat_commits(server,conn,number,at)VALUES($1,$2,0,now())ON CONFLICT DO NOTHING",
                 &by_row))
         return -1;
-    PGresult *res = pg_ask(p, "SELECT number FROM meerkat_commits WHERE server=$1 AND conn=$2 FOR UPDATE", &by_row);
+    PGresult *res = pg_ask(p, "SELECT number FROM meerkat_commits WHERE server=$1 AND conn=$2", &by_row);
     if (!res)
         return -1;
-    bool happened = PQntuples(res) == 1 && strtoll(PQgetvalue(res, 0, 0), NULL, 10) >= t->transaction;
+    bool happened = t->numbered && PQntuples(res) == 1 && strtoll(PQgetvalue(res, 0, 0), NULL, 10) >= t->transaction;
     PQclear(res);
     return happened;
 }
@@ -398,10 +447,7 @@ void *write_main(void *arg) {
         t->unknown = NULL;
         bool begun = false;
         if (!jobs)
-            jobs = jobs_await(&t->pool->jobs, &t->taker, PQsocket(t->pg.c), t->number ? IDLE_MS : until(next_sweep),
-                              &begun, &ended);
-        if (begun)
-            pg_look(&t->pg);
+            jobs = jobs_await(&t->pool->jobs, &t->taker, t->number ? IDLE_MS : until(next_sweep), &begun, &ended);
         if (jobs)
             run(t, jobs, begun);
         else

@@ -140,37 +140,44 @@ void jobs_answer(struct job_taker *me) {
     jobs_done(jobs);
 }
 
-/* Until it is woken, FD can be read if it is not negative, or MS have passed; false if neither happened. */
-static bool look(struct job_taker *me, int fd, int ms, bool *readable) {
-    struct pollfd fds[2] = { { me->wake_fd, POLLIN, 0 }, { fd, POLLIN, 0 } };
+/* Until it is woken; false once MS have passed. */
+static bool sleep_for(struct job_taker *me, unsigned ms) {
+    struct pollfd fd = { me->wake_fd, POLLIN, 0 };
     uint64_t count;
-    int got = poll(fds, 2, ms);
-    if (fds[0].revents && read(me->wake_fd, &count, sizeof count) < 0)
+    int got = poll(&fd, 1, (int)ms);
+    if (fd.revents && read(me->wake_fd, &count, sizeof count) < 0)
         abort();
-    *readable = fds[1].revents != 0;
     return got > 0;
 }
 
-/* Call it with the lock.  Whoever is claimed will be given a job: the answer may even come before. */
-static void wait_idle(struct job_queue *q, struct job_taker *me, int fd, unsigned ms) {
+/* Call it with the lock. */
+static void take_over(struct job_taker *taker) {
+    taker->begun = taker->held;
+    taker->held = NULL;
+    taker->claimed = false;
+}
+
+/* Call it with the lock. */
+static void wait_idle(struct job_queue *q, struct job_taker *me, unsigned ms) {
     bool over = false;
     while (me->claimed || (!me->begun && !q->head && !q->ending && !over)) {
-        bool readable = false;
-        me->hasty = me->claimed;
         if (!me->claimed)
             be_idle(q, me);
+        me->wanted = over;
         pthread_mutex_unlock(&q->lock);
         jobs_answer(me);
-        over = !look(me, me->hasty ? -1 : fd, me->hasty ? -1 : (int)ms, &readable) || readable;
+        over |= !sleep_for(me, ms);
         pthread_mutex_lock(&q->lock);
-        me->hasty = false;
+        if (me->claimed && q->ending)
+            take_over(me);
     }
+    me->wanted = false;
     be_busy(q, me);
 }
 
-struct job *jobs_await(struct job_queue *q, struct job_taker *me, int fd, unsigned ms, bool *begun, bool *ended) {
+struct job *jobs_await(struct job_queue *q, struct job_taker *me, unsigned ms, bool *begun, bool *ended) {
     pthread_mutex_lock(&q->lock);
-    wait_idle(q, me, fd, ms);
+    wait_idle(q, me, ms);
     struct job *job = me->begun;
     *begun = job != NULL;
     me->begun = NULL;
@@ -182,24 +189,35 @@ struct job *jobs_await(struct job_queue *q, struct job_taker *me, int fd, unsign
     return job;
 }
 
-struct job_taker *jobs_claim(struct job_queue *q) {
+struct job_taker *jobs_claim(struct job_queue *q, struct job *job) {
     pthread_mutex_lock(&q->lock);
     struct job_taker *taker = q->head ? NULL : take_idle(q);
-    if (taker)
+    if (taker) {
         taker->claimed = true;
+        taker->held = job;
+        job->next = NULL;
+    }
     pthread_mutex_unlock(&q->lock);
     return taker;
 }
 
-void jobs_give(struct job_queue *q, struct job_taker *taker, struct job *job, bool wake_it) {
-    job->next = NULL;
+void jobs_release(struct job_queue *q, struct job_taker *taker) {
     pthread_mutex_lock(&q->lock);
-    taker->begun = job;
+    taker->held = NULL;
     taker->claimed = false;
-    wake_it |= taker->hasty;
+    bool due = q->head || taker->wanted;
+    if (!due)
+        be_idle(q, taker);
     pthread_mutex_unlock(&q->lock);
-    if (wake_it)
+    if (due)
         wake(taker);
+}
+
+void jobs_give(struct job_queue *q, struct job_taker *taker) {
+    pthread_mutex_lock(&q->lock);
+    take_over(taker);
+    pthread_mutex_unlock(&q->lock);
+    wake(taker);
 }
 
 /* ---- answers ---------------------------------------------------------------------------------------------------- */

@@ -15,15 +15,14 @@ struct job { /* in the op's memory, gone with it */
     struct mk_commit *commit; /* one of the two */
     struct mk_read *read;
 };
-/*
- * A thread that waits for jobs and for its connection at once, so that a worker can begin a job there without waking it:
- * the answer does.
- */
+/* A thread whose connection a worker may use while the thread has nothing to do with it. */
 struct job_taker {
-    struct job_taker *next; /* while it is idle */
-    int wake_fd;            /* an eventfd */
-    bool idle, claimed, hasty;
-    struct job *begun, *finished;
+    struct job_taker *next;     /* while it is idle */
+    int wake_fd;                /* an eventfd */
+    bool idle, claimed, wanted; /* wanted: by the thread itself, as soon as it is not claimed */
+    struct job *held;           /* of the worker that has claimed it */
+    struct job *begun;          /* the same, given to the thread */
+    struct job *finished;
 };
 struct job_queue {
     pthread_mutex_t lock;
@@ -35,7 +34,7 @@ struct job_queue {
 void jobs_init(struct job_queue *q);
 void jobs_destroy(struct job_queue *q);
 void jobs_push(struct job_queue *q, struct job *job);
-void jobs_end(struct job_queue *q);
+void jobs_end(struct job_queue *q); /* no worker runs any more: threads get what those hold */
 /*
  * The first jobs, MAX at most if that is not 0; waits, MS at most if that is not 0.  NULL: time passed, or no more will
  * come, which *ENDED says.
@@ -43,16 +42,17 @@ void jobs_end(struct job_queue *q);
 struct job *jobs_take(struct job_queue *q, unsigned max, unsigned ms, bool *ended);
 
 /*
- * The same for a taker: all jobs; or the one that was begun, which *BEGUN says, once FD can be read.  NULL also if that
- * can be read and nothing was begun.  What it has finished is answered here, as soon as a worker can claim it again.
+ * The same for a taker: all jobs; or the one that a worker has begun, which *BEGUN says.  What it has finished is answered
+ * here, as soon as a worker can claim it again.
  */
 void job_taker_init(struct job_taker *me);
 void job_taker_destroy(struct job_taker *me);
-struct job *jobs_await(struct job_queue *q, struct job_taker *me, int fd, unsigned ms, bool *begun, bool *ended);
+struct job *jobs_await(struct job_queue *q, struct job_taker *me, unsigned ms, bool *begun, bool *ended);
 void jobs_answer(struct job_taker *me); /* now, what it has finished */
-/* One that is idle, if no job waits; what is its own is then the caller's, until it gives it JOB, which it has begun. */
-struct job_taker *jobs_claim(struct job_queue *q);
-void jobs_give(struct job_queue *q, struct job_taker *taker, struct job *job, bool wake); /* WAKE: do not wait for FD */
+/* One that is idle, if no job waits; what is its own is then the caller's for JOB, until it gives the taker or JOB back. */
+struct job_taker *jobs_claim(struct job_queue *q, struct job *job);
+void jobs_release(struct job_queue *q, struct job_taker *taker); /* JOB is over */
+void jobs_give(struct job_queue *q, struct job_taker *taker);    /* JOB is for the thread to finish */
 
 struct job *job_new(struct mk_op *op);
 /* All of them are over: as commits that worked, whose changes have their results, or not, as WHY says. */

@@ -15,6 +15,13 @@ struct op_waiter {
     int rc;
 };
 
+struct op_watch {
+    struct event event;
+    struct mk_op *op;
+    mk_op_ready_fn *fn;
+    void *arg;
+};
+
 struct mk_op *op_new(const struct instance *provider, const char *method, void (*done)(struct mk_op *op), void *user) {
     struct mk_op *op = xcalloc(1, sizeof *op);
     op->worker = this_worker;
@@ -26,7 +33,13 @@ struct mk_op *op_new(const struct instance *provider, const char *method, void (
     return op;
 }
 
+static void end_watch(struct mk_op *op) {
+    if (op->watch)
+        event_del(&op->watch->event);
+}
+
 static void op_free(struct mk_op *op) {
+    end_watch(op);
     list_remove(&op->link);
     arena_free(&op->arena);
     free(op);
@@ -56,6 +69,7 @@ void mk_op_done(struct mk_op *op, int rc) {
     assert(!op->is_done);
     op->is_done = true;
     op->rc = rc;
+    end_watch(op);
     if (op->starting)
         return;
     if (op->waiter) {
@@ -77,6 +91,26 @@ void mk_op_done_remote(struct mk_op *op, int rc) {
     op->rc = rc;
     op->post.run = done_by_post;
     worker_post(op->worker, &op->post);
+}
+
+static void on_ready(evutil_socket_t fd, short what, void *arg) {
+    struct op_watch *watch = arg;
+    (void)fd;
+    watch->fn(watch->op, watch->arg, what & EV_READ);
+}
+
+void mk_op_watch(struct mk_op *op, int fd, uint32_t ms, mk_op_ready_fn *fn, void *arg) {
+    struct timeval most = { ms / 1000, ms % 1000 * 1000 };
+    if (op->watch)
+        end_watch(op);
+    else
+        op->watch = arena_zalloc(&op->arena, sizeof *op->watch);
+    op->watch->op = op;
+    op->watch->fn = fn;
+    op->watch->arg = arg;
+    event_assign(&op->watch->event, op->worker->base, fd, EV_READ, on_ready, op->watch);
+    if (event_add(&op->watch->event, &most) != 0) /* FN's attempt to read tells what is wrong with FD */
+        event_active(&op->watch->event, EV_READ, 0);
 }
 
 bool mk_op_live(const struct mk_op *op) {

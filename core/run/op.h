@@ -9,6 +9,7 @@
 #include <meerkat/service.h>
 
 struct op_waiter; /* a fiber in op_wait() */
+struct op_watch;  /* mk_op_watch() */
 
 struct mk_op {
     struct worker *worker;
@@ -19,8 +20,9 @@ struct mk_op {
     const char *method;          /* static text */
     struct arena arena;          /* results; adopted by the turn that waited */
     struct timer deadline;
-    struct list link; /* in worker->ops */
-    struct post post; /* mk_op_done_remote() */
+    struct list link;       /* in worker->ops */
+    struct post post;       /* mk_op_done_remote() */
+    struct op_watch *watch; /* NULL: it never had one; in ARENA */
     int rc;
     bool is_done, starting, patient; /* patient: no deadline, no cancelling */
     void *outcome;                   /* for callers that want more than a code: set by whoever knows, read after */

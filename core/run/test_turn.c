@@ -4,6 +4,7 @@
 #include "run/offload.h"
 #include "run/op.h"
 #include "util/mem.h"
+#include <fcntl.h>
 #include <semaphore.h>
 #include <unistd.h>
 
@@ -325,6 +326,92 @@ static void stopping_cancels_what_waits(void) {
     CHECK_INT(results[3], MK_E_CANCELLED);
 }
 
+/* ---- watches --------------------------------------------------------------------------------------------------------- */
+
+static struct watched {
+    int fds[2];
+    int calls, silences;
+    char got[3];
+} watched;
+
+/* The first answer comes late, the second in two pieces. */
+static void on_piece(struct mk_op *op, void *arg, bool ready) {
+    struct watched *w = arg;
+    w->calls++;
+    if (!ready) {
+        w->silences++;
+        CHECK_INT(write(w->fds[1], "a", 1), 1);
+        mk_op_watch(op, w->fds[0], 60000, on_piece, w);
+        return;
+    }
+    CHECK_INT(read(w->fds[0], w->got + strlen(w->got), 1), 1);
+    if (w->got[1]) {
+        mk_op_watch(op, w->fds[0], 1, on_piece, w); /* ends with the op */
+        mk_op_done(op, 9);
+        return;
+    }
+    CHECK_INT(write(w->fds[1], "b", 1), 1);
+    mk_op_watch(op, w->fds[0], 60000, on_piece, w);
+}
+
+static void wait_for_pieces(struct mk_op *op, void *arg) {
+    struct watched *w = arg;
+    mk_op_watch(op, w->fds[0], 60000, on_piece, w);
+    mk_op_watch(op, w->fds[0], 1, on_piece, w); /* instead of the first */
+}
+
+static void run_watch(struct mk_ctx *c, void *arg) {
+    CHECK_INT(pipe2(watched.fds, O_CLOEXEC), 0);
+    results[0] = op_wait(c, op_begin(c, NULL, "watch"), wait_for_pieces, &watched, NULL);
+    CHECK_INT(mk_sleep(c, 200), 0); /* longer than the last watch would have waited */
+    close(watched.fds[0]);
+    close(watched.fds[1]);
+    (void)arg;
+    sem_post(&done);
+}
+
+static void start_watch(void *arg) {
+    turn_aside(NULL, NULL, NULL, run_watch, arg);
+}
+
+static void ops_watch_descriptors(void) {
+    memset(&watched, 0, sizeof watched);
+    start_workers(1);
+    on_worker(0, start_watch, NULL);
+    sem_wait(&done);
+    end_workers();
+    CHECK_INT(results[0], 9);
+    CHECK_TEXT(watched.got, "ab");
+    CHECK_INT(watched.calls, 3);
+    CHECK_INT(watched.silences, 1);
+}
+
+/* What is watched when the worker stops is freed with its op. */
+static void watch_for_ever(struct mk_op *op, void *arg) {
+    mk_op_watch(op, *(int *)arg, 60000, on_piece, NULL);
+    sem_post(&done);
+}
+
+static void run_endless_watch(struct mk_ctx *c, void *arg) {
+    (void)arg;
+    results[0] = op_wait(c, op_begin(c, NULL, "endless"), watch_for_ever, &watched.fds[0], NULL);
+}
+
+static void start_endless_watch(void *arg) {
+    turn_aside(NULL, NULL, NULL, run_endless_watch, arg);
+}
+
+static void watches_end_with_the_worker(void) {
+    CHECK_INT(pipe2(watched.fds, O_CLOEXEC), 0);
+    start_workers(1);
+    on_worker(0, start_endless_watch, NULL);
+    sem_wait(&done);
+    end_workers();
+    CHECK_INT(results[0], MK_E_CANCELLED);
+    close(watched.fds[0]);
+    close(watched.fds[1]);
+}
+
 static void compute(void *arg) {
     usleep(2000);
     *(pthread_t *)arg = pthread_self();
@@ -369,5 +456,6 @@ int main(void) {
     return CHECK_RUN(T(posts_keep_the_order_of_each_sender), T(workers_wake_each_other),
                      T(mail_waits_for_a_turn_that_waits), T(a_turn_is_not_entered_twice), T(a_full_mailbox_says_so),
                      T(turns_wait_for_a_fiber), T(ops_complete_or_time_out), T(ops_survive_yield_chaos),
-                     T(stopping_cancels_what_waits), T(offloaded_work_runs_elsewhere), T(each_worker_is_asked));
+                     T(stopping_cancels_what_waits), T(ops_watch_descriptors), T(watches_end_with_the_worker),
+                     T(offloaded_work_runs_elsewhere), T(each_worker_is_asked));
 }

@@ -430,14 +430,20 @@ static bool can_start(const struct queue *q) {
 }
 
 /*
- * The next commit goes out before results are told, to keep the backend busy.  What those who hear them write joins at
- * the end of the loop turn, so that all of them share one commit.
+ * Those who hear their results may write again.  If less waits than was just committed, the next commit waits for them,
+ * until the end of the loop turn: or two crowds that wait for each other's commits would stay two for ever.
  */
+static bool is_short(const struct queue *q) {
+    const struct change *done = q->finished.head;
+    return done && !done->replayed && q->count < 2 * q->commit.count;
+}
+
+/* The next commit goes out before results are told if it can, to keep the backend busy. */
 void queue_run(struct queue *q) {
     if (q->running)
         return;
     q->running = true;
-    if (can_start(q) && !spill_steps(q)) {
+    if (can_start(q) && !is_short(q) && !spill_steps(q)) {
         fill_commit(q);
         queue_commit(q);
     }

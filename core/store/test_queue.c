@@ -248,6 +248,7 @@ static void follow(struct worker *w) {
     CHECK_INT(number_of(3), 4);
     CHECK(!store_idle(w));
     finish_commit(MK_OK);
+    store_flush(w);
     CHECK_INT(fake.commits, 3);
     CHECK_INT(fake.commit->count, 3);
     CHECK_INT(fake.commit->number, 3);
@@ -258,6 +259,35 @@ static void follow(struct worker *w) {
 }
 static void what_came_meanwhile_is_the_next_commit(void) {
     on_worker(follow, 100, 4);
+}
+
+static void join(struct worker *w) {
+    struct call calls[4] = {
+        { "a", 1, 1, 0, 0, 0 }, { "b", 1, 2, 0, 0, 0 }, { "c", 1, 3, 0, 0, 0 }, { "d", 1, 4, 0, 0, 0 }
+    };
+    start(put_fiber, &calls[0]);
+    store_flush(w);
+    for (int i = 1; i < 4; i++)
+        start(put_fiber, &calls[i]);
+    finish_commit(MK_OK); /* more waits than was committed */
+    CHECK_INT(fake.commits, 2);
+    CHECK_INT(fake.commit->count, 3);
+    CHECK_INT(calls[0].rc, 0);
+    start(put_fiber, &calls[0]);
+    finish_commit(MK_OK); /* less does: those three may write again */
+    CHECK_INT(fake.commits, 2);
+    for (int i = 1; i < 4; i++) {
+        CHECK_INT(calls[i].rc, 0);
+        start(put_fiber, &calls[i]);
+    }
+    store_flush(w);
+    CHECK_INT(fake.commits, 3);
+    CHECK_INT(fake.commit->count, 4);
+    finish_commit(MK_OK);
+    CHECK(store_idle(w));
+}
+static void two_crowds_become_one(void) {
+    on_worker(join, 100, 10);
 }
 
 static void fail_and_retry(struct worker *w) {
@@ -290,6 +320,7 @@ static void fail_and_retry(struct worker *w) {
     finish_commit(MK_OK);
     CHECK_INT(o.paid, 1);
     CHECK_INT(a.rc, 0);
+    store_flush(w);
     CHECK_INT(fake.commits, 4);
     CHECK_INT(number_of(0), 9);
     finish_commit(MK_OK);
@@ -327,6 +358,7 @@ static void whole_batch(struct worker *w) {
     finish_commit(MK_OK);
     CHECK_INT(a.rc, MK_E_CONFLICT);
     CHECK_INT(b.rc, RUNNING);
+    store_flush(w);
     finish_commit(MK_OK);
     CHECK_INT(b.rc, 0);
 }
@@ -533,12 +565,12 @@ static void a_commit_may_outlive_its_worker(void) {
 int main(void) {
     int fd = mkstemp(log_path);
     log_setup(&(struct log_config){ LOG_TEXT, log_path, 7 });
-    int failed = CHECK_RUN(T(what_is_written_in_one_turn_is_one_commit), T(what_came_meanwhile_is_the_next_commit),
-                           T(a_failed_commit_is_tried_again_in_order), T(a_writer_may_give_up), T(a_batch_is_not_cut),
-                           T(an_add_brings_its_number), T(a_full_queue_refuses), T(bytes_are_bounded_too),
-                           T(reads_wait_for_writes_of_their_partition), T(index_reads_wait_as_far_as_they_must),
-                           T(a_reader_may_give_up), T(an_outage_is_said_once), T(what_was_not_stored_is_not_paid),
-                           T(a_commit_may_outlive_its_worker));
+    int failed = CHECK_RUN(
+        T(what_is_written_in_one_turn_is_one_commit), T(what_came_meanwhile_is_the_next_commit),
+        T(two_crowds_become_one), T(a_failed_commit_is_tried_again_in_order), T(a_writer_may_give_up),
+        T(a_batch_is_not_cut), T(an_add_brings_its_number), T(a_full_queue_refuses), T(bytes_are_bounded_too),
+        T(reads_wait_for_writes_of_their_partition), T(index_reads_wait_as_far_as_they_must), T(a_reader_may_give_up),
+        T(an_outage_is_said_once), T(what_was_not_stored_is_not_paid), T(a_commit_may_outlive_its_worker));
     close(fd);
     unlink(log_path);
     return failed;

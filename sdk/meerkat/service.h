@@ -103,6 +103,16 @@ MK_EXPORT void mk_op_done(struct mk_op *op, int rc);
 /* The same from any other thread. */
 MK_EXPORT void mk_op_done_remote(struct mk_op *op, int rc);
 
+/*
+ * Calls FN(op, ARG, true) on the op's worker once FD can be read, or has failed; or FN(op, ARG, false) after MS
+ * milliseconds, 1 to 3,600,000.  Once, unless FN asks again; not before this returns.  For a library that has a
+ * connection of its own and does not block: its answer costs no thread.  On the op's worker, before the op is done, which
+ * ends it; one at a time: another takes its place.  FD stays open until then.  FN is INLINE, on the worker's own stack.
+ * Once the server has begun to stop FN may never be called.
+ */
+typedef void mk_op_ready_fn(struct mk_op *op, void *arg, bool ready);
+MK_EXPORT void mk_op_watch(struct mk_op *op, int fd, uint32_t ms, mk_op_ready_fn *fn, void *arg);
+
 /* False once nobody waits: then write no result, the caller's memory is gone.  Ask on the op's worker. */
 MK_EXPORT bool mk_op_live(const struct mk_op *op);
 
