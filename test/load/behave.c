@@ -86,7 +86,7 @@ static void chat_online(struct client *c) {
         return;
     begin_chat(c);
     begin_chat(other);
-    conn_flush(&other->conn, other->w->epoll_fd, other);
+    client_flush(other);
 }
 
 /* ---- rooms --------------------------------------------------------------------------------------------------------------- */
@@ -114,7 +114,7 @@ static void open_room(struct client *c) {
         if (other->state != STATE_ONLINE)
             continue;
         join(other);
-        conn_flush(&other->conn, other->w->epoll_fd, other);
+        client_flush(other);
     }
 }
 
@@ -218,7 +218,7 @@ static void delivered(struct client *c, const struct token *t) {
         if (c->group->window && c->from_partner->distinct > before && worker_works(w) &&
             sender->state == STATE_ONLINE) {
             chat(sender, now_us());
-            conn_flush(&sender->conn, w->epoll_fd, sender);
+            client_flush(sender);
         }
     } else if (ours && t->kind == 'r' && c->room && w->clients[t->sender].room == c->room) {
         note(c, t, &c->from_room[t->sender - c->room->first], COUNT_ROOM_DELIVERED, TIME_ROOM);

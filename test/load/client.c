@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
 
 #define NS_SASL "urn:ietf:params:xml:ns:xmpp-sasl"
 
@@ -16,9 +15,19 @@ static void count(struct client *c, enum count what) {
 
 /* ---- output ----------------------------------------------------------------------------------------------------------- */
 
-static void put(struct client *c, const char *text, size_t len) {
+char *client_room(struct client *c, struct conn *conn, size_t len) {
     c->w->stats->counts[COUNT_BYTES_OUT] += len;
-    conn_put(&c->conn, text, len);
+    return conn_room(conn, len);
+}
+
+void client_write(struct client *c, struct conn *conn, const char *data, size_t len) {
+    char *room = client_room(c, conn, len);
+    if (room)
+        memcpy(room, data, len);
+}
+
+void client_put(struct client *c, const char *element, size_t len) {
+    c->way->put(c, element, len);
 }
 
 void client_raw(struct client *c, const char *fmt, ...) {
@@ -27,7 +36,7 @@ void client_raw(struct client *c, const char *fmt, ...) {
     va_start(args, fmt);
     int len = vsnprintf(text, sizeof text, fmt, args);
     va_end(args);
-    put(c, text, (size_t)len < sizeof text ? (size_t)len : sizeof text - 1);
+    client_put(c, text, (size_t)len < sizeof text ? (size_t)len : sizeof text - 1);
 }
 
 static void remember(struct client *c, uint64_t due, const char *text, size_t len) {
@@ -43,7 +52,7 @@ void client_stanza(struct client *c, uint64_t due, const char *text, size_t len)
     enum { ASK_EVERY = 8 };
     if (c->sm.on)
         remember(c, due, text, len);
-    put(c, text, len);
+    client_put(c, text, len);
     if (c->sm.on && ++c->sm.since_ask >= ASK_EVERY)
         stream_ask(c);
 }
@@ -55,6 +64,15 @@ void client_say(struct client *c, const char *fmt, ...) {
     int len = vsnprintf(text, sizeof text, fmt, args);
     va_end(args);
     client_stanza(c, 0, text, (size_t)len < sizeof text ? (size_t)len : sizeof text - 1);
+}
+
+bool client_is_away(const struct client *c) {
+    return c->state == STATE_AWAY && !c->login;
+}
+
+void client_flush(struct client *c) {
+    if (!client_is_away(c) && !c->way->flush(c))
+        client_lost(c, "connection closed while sending");
 }
 
 /* ---- coming and going --------------------------------------------------------------------------------------------------- */
@@ -73,7 +91,7 @@ static void gone(struct client *c, bool abrupt) {
         behave_offline(c);
     }
     login_over(c);
-    conn_close(&c->conn, abrupt);
+    c->way->close(c, abrupt);
     c->state = STATE_AWAY;
     c->sm.on = false;
     c->epoch++;
@@ -81,8 +99,8 @@ static void gone(struct client *c, bool abrupt) {
 
 void client_leave(struct client *c, bool abrupt) {
     if (c->state == STATE_ONLINE && !abrupt) {
-        client_raw(c, "</stream:stream>");
-        conn_flush(&c->conn, c->w->epoll_fd, c);
+        c->way->end(c);
+        c->way->flush(c);
         stream_forget(c);
     }
     gone(c, abrupt);
@@ -99,29 +117,36 @@ void client_lost(struct client *c, const char *why) {
         worker_at(c, TIMER_ARRIVE, now_us() + AGAIN_US);
 }
 
+const struct server *client_server(const struct client *c) {
+    return &c->w->scenario->servers[c->group->by];
+}
+
 /* Where the client comes from: 127.0.0.2, 127.0.0.3 ..., for one address has too few ports. */
 static uint32_t source(const struct client *c, const struct address *to) {
     const struct sockaddr_in *in = (const void *)&to->to;
     int each = c->w->scenario->per_address;
     if (!each || in->sin_family != AF_INET || ntohl(in->sin_addr.s_addr) >> 24 != 127)
         return 0;
-    return INADDR_LOOPBACK + 1 + (uint32_t)((c->w->index * CLIENTS_PER_WORKER + c->number) / each);
+    return INADDR_LOOPBACK + 1 + (uint32_t)((c->w->index * 2 * CLIENTS_PER_WORKER + c->place) / each);
 }
 
-/* To the address whose turn it is. */
-static bool open_connection(struct client *c) {
-    const struct address *to = &c->w->scenario->addresses[c->login->address];
+static bool connect_to(struct client *c, struct conn *conn, int address) {
+    const struct address *to = &client_server(c)->addresses[address];
     count(c, COUNT_CONNECTIONS);
-    return conn_open(&c->conn, c->w->epoll_fd, to, source(c, to), c);
+    return conn_open(conn, c->w->epoll_fd, to, source(c, to), c);
+}
+
+bool client_connect(struct client *c, struct conn *conn) {
+    return connect_to(c, conn, c->w->address[c->group->by]);
 }
 
 /* The one it was opened to is not there: to the next, once round. */
 static bool open_next(struct client *c) {
-    int addresses = c->w->scenario->address_count;
+    int addresses = client_server(c)->address_count;
     while (++c->login->refusals < addresses) {
         conn_close(&c->conn, true);
         c->login->address = (c->login->address + 1) % addresses;
-        if (open_connection(c))
+        if (connect_to(c, &c->conn, c->login->address))
             return true;
     }
     return false;
@@ -131,9 +156,9 @@ void client_arrive(struct client *c, uint64_t due) {
     const struct scenario *s = c->w->scenario;
     c->login = calloc(1, sizeof *c->login);
     c->login->due = due;
-    c->login->address = c->w->address;
+    c->login->address = c->w->address[c->group->by];
     c->w->logging_in++;
-    if (!open_connection(c) && !open_next(c)) {
+    if (!connect_to(c, &c->conn, c->login->address) && !open_next(c)) {
         char why[96];
         snprintf(why, sizeof why, "connect: %s", strerror(errno));
         client_lost(c, why);
@@ -157,19 +182,14 @@ void client_timer(struct client *c, enum timer timer, uint64_t due) {
     } else if (c->state == STATE_ONLINE) {
         behave_timer(c, timer, due);
     }
-    if (c->conn.fd >= 0 && !conn_flush(&c->conn, c->w->epoll_fd, c))
-        client_lost(c, "connection closed while sending");
+    client_flush(c);
 }
 
 /* ---- the login ------------------------------------------------------------------------------------------------------------ */
 
 static void header(struct client *c) {
-    conn_restart(&c->conn);
     c->state = STATE_STREAM;
-    client_raw(c,
-               "<?xml version='1.0'?><stream:stream xmlns='jabber:client' "
-               "xmlns:stream='http://etherx.jabber.org/streams' to='%s' version='1.0'>",
-               c->w->scenario->domain);
+    c->way->header(c);
 }
 
 static void authenticate(struct client *c) {
@@ -198,7 +218,7 @@ static void on_features(struct client *c, const char *features) {
     char wanted[64];
     if (c->login->authenticated) {
         bind_or_resume(c);
-    } else if (s->tls == TLS_STARTTLS && !c->login->secured) {
+    } else if (client_server(c)->tls == TLS_STARTTLS && !c->login->secured) {
         c->state = STATE_PROCEED;
         client_raw(c, "<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>");
     } else if (s->register_first && !c->was_in && !c->login->registered) {
@@ -287,9 +307,9 @@ static void on_registration(struct client *c, const char *stanza) {
 
 static void take(struct client *c, char *stanza) {
     char name[64];
-    if (!xml_name(stanza, name, sizeof name))
+    if (!xml_local(stanza, name, sizeof name))
         return;
-    if (strcmp(name, "stream:error") == 0) {
+    if (strcmp(name, "error") == 0) {
         char why[120], inner[80] = "";
         const char *condition = strchr(stanza + strcspn(stanza, "<") + 1, '<');
         if (condition)
@@ -300,12 +320,12 @@ static void take(struct client *c, char *stanza) {
     }
     switch (c->state) {
     case STATE_STREAM:
-        if (strcmp(name, "stream:features") == 0)
+        if (strcmp(name, "features") == 0)
             on_features(c, stanza);
         break;
     case STATE_PROCEED:
         if (strcmp(name, "proceed") == 0)
-            conn_tls(&c->conn, c->w->scenario->domain);
+            conn_tls(&c->conn, client_server(c)->name);
         else
             client_lost(c, "STARTTLS was refused");
         break;
@@ -333,63 +353,66 @@ static void take(struct client *c, char *stanza) {
 /* ---- events ----------------------------------------------------------------------------------------------------------------- */
 
 static void read_stanzas(struct client *c) {
-    enum frame kind;
-    size_t len;
-    char held, *stanza;
+    char why[WHY_SIZE], *stanza;
     uint32_t epoch = c->epoch;
-    while ((stanza = conn_next(&c->conn, &kind, &len, &held)) != NULL) {
-        if (kind == FRAME_BAD) {
-            client_lost(c, "the server sent what is no XMPP");
+    enum frame kind;
+    while ((kind = c->way->next(c, &stanza, why)) != FRAME_MORE) {
+        if (kind == FRAME_BAD || kind == FRAME_END) {
+            client_lost(c, kind == FRAME_BAD ? why : "the server closed the stream");
             return;
         }
-        if (kind == FRAME_END) {
-            client_lost(c, "the server closed the stream");
-            return;
-        }
-        bool is_stanza = kind == FRAME_STANZA;
-        if (is_stanza)
+        if (kind == FRAME_STANZA)
             take(c, stanza);
         if (c->epoch != epoch)
             return;
-        conn_took(&c->conn, held);
-        /* What stands before TLS is over with it. */
-        if (c->conn.handshaking)
-            return;
+        c->way->took(c);
     }
 }
 
-static void up(struct client *c) {
-    c->w->address = c->login->address;
-    if (c->w->scenario->tls == TLS_DIRECT && !c->conn.tls)
-        conn_tls(&c->conn, c->w->scenario->domain);
-    else
+static void up(struct client *c, struct conn *conn) {
+    if (client_server(c)->tls == TLS_DIRECT && !conn->tls)
+        conn_tls(conn, client_server(c)->name);
+    else if (c->state == STATE_AWAY || c->state == STATE_PROCEED)
         header(c);
+}
+
+static void is_down(struct client *c, struct conn *conn, char *why) {
+    bool is_first = c->state == STATE_AWAY && conn->connecting;
+    if (is_first && open_next(c))
+        return;
+    if (is_first || !c->way->down(c, conn, why))
+        client_lost(c, why);
+    else
+        read_stanzas(c);
 }
 
 /* Returns whether a handshake has just begun, in which the client speaks first. */
-static bool handle(struct client *c, enum conn_event what, const char *why) {
+static bool handle(struct client *c, struct conn *conn, enum conn_event what, char *why) {
     uint32_t epoch = c->epoch;
-    if (what == CONN_UP)
-        up(c);
-    else if (what == CONN_TLS_UP) {
-        c->login->secured = true;
-        header(c);
-    } else if (what == CONN_DATA)
+    if (what == CONN_UP) {
+        if (c->login)
+            c->w->address[c->group->by] = c->login->address;
+        up(c, conn);
+    } else if (what == CONN_TLS_UP) {
+        if (c->login)
+            c->login->secured = true;
+        up(c, conn);
+    } else if (what == CONN_DATA) {
         read_stanzas(c);
-    else if (what == CONN_DOWN && (!c->conn.connecting || !open_next(c)))
-        client_lost(c, why);
-    return c->epoch == epoch && c->conn.handshaking && what != CONN_NOTHING;
+    } else if (what == CONN_DOWN) {
+        is_down(c, conn, why);
+    }
+    return c->epoch == epoch && conn->handshaking && what != CONN_NOTHING;
 }
 
-void client_event(struct client *c) {
-    char why[120] = "";
-    bool again = c->conn.fd >= 0;
+void client_event(struct client *c, struct conn *conn) {
+    char why[WHY_SIZE] = "";
+    bool again = true;
     while (again) {
         size_t got = 0;
-        enum conn_event what = conn_happened(&c->conn, &got, why, sizeof why);
+        enum conn_event what = conn_happened(conn, &got, why, sizeof why);
         c->w->stats->counts[COUNT_BYTES_IN] += got;
-        again = handle(c, what, why);
+        again = handle(c, conn, what, why);
     }
-    if (c->conn.fd >= 0 && !conn_flush(&c->conn, c->w->epoll_fd, c))
-        client_lost(c, "connection closed while sending");
+    client_flush(c);
 }

@@ -8,6 +8,10 @@
 #include "sasl.h"
 #include "scenario.h"
 #include "stats.h"
+#include "way.h"
+
+struct bosh;
+struct websocket;
 
 enum timer {
     TIMER_ARRIVE, /* connect, now or again */
@@ -24,7 +28,7 @@ enum state {
     STATE_AWAY,
     STATE_STREAM,   /* waits for features */
     STATE_REGISTER, /* for the answer to a registration */
-    STATE_PROCEED,  /* for <proceed/> */
+    STATE_PROCEED,  /* for <proceed/>, over TCP */
     STATE_AUTH,     /* for the verdict */
     STATE_BIND,
     STATE_RESUME,
@@ -70,10 +74,17 @@ struct client {
     struct worker *w;
     const struct group *group;
     int number; /* in the worker */
+    int place;  /* of its connections among those of the worker */
     int account;
     const char *user, *password;
     struct salted salted;
-    struct conn conn;
+    const struct way *way;
+    struct conn conn; /* the first, if its way has several */
+    union {
+        struct framer framer;        /* of TCP */
+        struct websocket *websocket; /* NULL before the first connection */
+        struct bosh *bosh;
+    } wire;
     enum state state;
     uint32_t epoch; /* of its connection: timers of another are void */
     bool was_in;    /* has been online, so that its plans exist */
@@ -94,7 +105,7 @@ struct client {
 
 /* ---- client.c: connection and login ---- */
 void client_arrive(struct client *c, uint64_t due);
-void client_event(struct client *c);
+void client_event(struct client *c, struct conn *conn);
 void client_timer(struct client *c, enum timer timer, uint64_t due);
 void client_leave(struct client *c, bool abrupt);
 void client_lost(struct client *c, const char *why);
@@ -102,6 +113,15 @@ void client_lost(struct client *c, const char *why);
 void client_stanza(struct client *c, uint64_t due, const char *text, size_t len);
 void client_say(struct client *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void client_raw(struct client *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void client_put(struct client *c, const char *element, size_t len); /* as client_raw() */
+bool client_is_away(const struct client *c);                        /* has no connection, and makes none */
+void client_flush(struct client *c);                                /* what was said leaves */
+
+/* ---- client.c: for the ways ---- */
+const struct server *client_server(const struct client *c);
+bool client_connect(struct client *c, struct conn *conn); /* to the address that took the last connection; false with errno */
+void client_write(struct client *c, struct conn *conn, const char *data, size_t len);
+char *client_room(struct client *c, struct conn *conn, size_t len); /* counts as written; NULL: it is closed */
 
 /* ---- stream.c: what is said on an open stream ---- */
 void stream_stanza(struct client *c, char *stanza);

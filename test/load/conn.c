@@ -28,15 +28,16 @@ bool conn_trust(bool verify, const char *ca, char *why, size_t size) {
     return false;
 }
 
-static void watch(struct conn *c, int epoll_fd, int op, uint32_t events, void *tag) {
-    struct epoll_event ev = { .events = events, .data.ptr = tag };
-    epoll_ctl(epoll_fd, op, c->fd, &ev);
+static void watch(struct conn *c, int op, uint32_t events) {
+    struct epoll_event ev = { .events = events, .data.ptr = c };
+    epoll_ctl(c->epoll_fd, op, c->fd, &ev);
     c->wants_write = events & EPOLLOUT;
 }
 
-bool conn_open(struct conn *c, int epoll_fd, const struct address *to, uint32_t from, void *tag) {
+bool conn_open(struct conn *c, int epoll_fd, const struct address *to, uint32_t from, void *owner) {
     int on = 1, kind = SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK;
-    *c = (struct conn){ .fd = socket(to->to.ss_family, kind, 0), .connecting = true };
+    *c = (struct conn){ .epoll_fd = epoll_fd, .owner = owner, .connecting = true };
+    c->fd = socket(to->to.ss_family, kind, 0);
     if (c->fd < 0)
         return false;
     setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
@@ -48,7 +49,7 @@ bool conn_open(struct conn *c, int epoll_fd, const struct address *to, uint32_t 
     }
     if (connect(c->fd, (const struct sockaddr *)&to->to, to->len) != 0 && errno != EINPROGRESS)
         return false;
-    watch(c, epoll_fd, EPOLL_CTL_ADD, EPOLLIN | EPOLLOUT, tag);
+    watch(c, EPOLL_CTL_ADD, EPOLLIN | EPOLLOUT);
     return true;
 }
 
@@ -61,7 +62,7 @@ void conn_tls(struct conn *c, const char *name) {
         gnutls_session_set_verify_cert(c->tls, name, 0);
     gnutls_transport_set_int(c->tls, c->fd);
     c->handshaking = true;
-    conn_restart(c);
+    buffer_free(&c->in); /* what came in clear is not part of it */
 }
 
 void conn_close(struct conn *c, bool abrupt) {
@@ -73,26 +74,28 @@ void conn_close(struct conn *c, bool abrupt) {
         gnutls_deinit(c->tls);
     if (c->fd >= 0)
         close(c->fd);
-    free(c->in);
+    buffer_free(&c->in);
     free(c->out);
     *c = (struct conn){ .fd = -1 };
 }
 
-void conn_restart(struct conn *c) {
-    c->framer = (struct framer){ 0 };
-}
-
 /* ---- output ----------------------------------------------------------------------------------------------------------- */
 
-void conn_put(struct conn *c, const char *data, size_t len) {
+char *conn_room(struct conn *c, size_t len) {
     if (c->fd < 0)
-        return;
+        return NULL;
     if (c->out_len + len > c->out_cap) {
         c->out_cap = (c->out_len + len) * 3 / 2 + 256;
         c->out = realloc(c->out, c->out_cap);
     }
-    memcpy(c->out + c->out_len, data, len);
     c->out_len += len;
+    return c->out + c->out_len - len;
+}
+
+void conn_put(struct conn *c, const char *data, size_t len) {
+    char *room = conn_room(c, len);
+    if (room)
+        memcpy(room, data, len);
 }
 
 /* Bytes that went, 0 for not now, -1 for never. */
@@ -109,12 +112,12 @@ static ssize_t push(struct conn *c) {
     return c->record_pending ? 0 : sent > 0 ? sent : -1;
 }
 
-bool conn_flush(struct conn *c, int epoll_fd, void *tag) {
+bool conn_flush(struct conn *c) {
     if (c->fd < 0)
         return false;
     if (c->connecting || c->handshaking) {
         if (c->handshaking && c->wants_write)
-            watch(c, epoll_fd, EPOLL_CTL_MOD, EPOLLIN, tag);
+            watch(c, EPOLL_CTL_MOD, EPOLLIN);
         return true;
     }
     while (c->out_at < c->out_len) {
@@ -123,7 +126,7 @@ bool conn_flush(struct conn *c, int epoll_fd, void *tag) {
             return false;
         if (sent == 0) {
             if (!c->wants_write)
-                watch(c, epoll_fd, EPOLL_CTL_MOD, EPOLLIN | EPOLLOUT, tag);
+                watch(c, EPOLL_CTL_MOD, EPOLLIN | EPOLLOUT);
             return true;
         }
         c->out_at += (size_t)sent;
@@ -132,7 +135,7 @@ bool conn_flush(struct conn *c, int epoll_fd, void *tag) {
     c->out = NULL;
     c->out_len = c->out_cap = c->out_at = 0;
     if (c->wants_write)
-        watch(c, epoll_fd, EPOLL_CTL_MOD, EPOLLIN, tag);
+        watch(c, EPOLL_CTL_MOD, EPOLLIN);
     return true;
 }
 
@@ -173,21 +176,6 @@ static enum conn_event connected(struct conn *c, char *why, size_t size) {
     return CONN_UP;
 }
 
-static void keep(struct conn *c, const char *data, size_t len) {
-    if (c->in_at) {
-        c->in_len -= c->in_at;
-        c->scanned -= c->in_at;
-        memmove(c->in, c->in + c->in_at, c->in_len);
-        c->in_at = 0;
-    }
-    if (c->in_len + len + 1 > c->in_cap) {
-        c->in_cap = c->in_len + len + 1;
-        c->in = realloc(c->in, c->in_cap);
-    }
-    memcpy(c->in + c->in_len, data, len);
-    c->in_len += len;
-}
-
 enum conn_event conn_happened(struct conn *c, size_t *got, char *why, size_t size) {
     static char data[65536];
     if (c->connecting)
@@ -208,33 +196,9 @@ enum conn_event conn_happened(struct conn *c, size_t *got, char *why, size_t siz
                               : strerror(errno));
             return CONN_DOWN;
         }
-        keep(c, data, (size_t)n);
+        buffer_add(&c->in, data, (size_t)n);
         *got += (size_t)n;
         if (!c->tls && (size_t)n < sizeof data)
             return CONN_DATA;
     }
-}
-
-char *conn_next(struct conn *c, enum frame *kind, size_t *len, char *held) {
-    *kind = FRAME_MORE;
-    if (c->in)
-        *kind = framer_scan(&c->framer, c->in, c->in_len, &c->scanned);
-    if (*kind == FRAME_MORE)
-        return NULL;
-    *len = c->scanned - c->in_at;
-    *held = c->in[c->scanned];
-    c->in[c->scanned] = '\0';
-    return c->in + c->in_at;
-}
-
-void conn_took(struct conn *c, char held) {
-    if (!c->in)
-        return;
-    c->in[c->scanned] = held;
-    c->in_at = c->scanned;
-    if (c->in_at < c->in_len)
-        return;
-    free(c->in);
-    c->in = NULL;
-    c->in_len = c->in_cap = c->in_at = c->scanned = 0;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "framer.h"
+#include <stdio.h>
 #include <string.h>
 
 enum { TEXT, OPENED, TAG, SINGLE, DOUBLE, INSTRUCTION };
@@ -13,7 +14,7 @@ static enum frame end_of_tag(struct framer *f) {
         return f->depth == 0 ? FRAME_END : f->depth == 1 ? FRAME_STANZA : FRAME_MORE;
     }
     if (f->empty)
-        return f->depth == 1 ? FRAME_STANZA : f->depth == 0 ? FRAME_BAD : FRAME_MORE;
+        return f->depth == 1 ? FRAME_STANZA : f->depth == 0 ? FRAME_END : FRAME_MORE;
     return f->depth++ == 0 ? FRAME_HEADER : FRAME_MORE;
 }
 
@@ -63,6 +64,13 @@ enum frame framer_scan(struct framer *f, const char *data, size_t len, size_t *a
     return FRAME_MORE;
 }
 
+enum frame framer_next(struct framer *f, struct buffer *b, char **text) {
+    enum frame got = b->data ? framer_scan(f, b->data, b->len, &b->scanned) : FRAME_MORE;
+    if (got != FRAME_MORE)
+        *text = buffer_hold(b, b->scanned);
+    return got;
+}
+
 static bool unescape(const char *from, size_t len, char *out, size_t size) {
     static const struct {
         const char *entity;
@@ -92,6 +100,15 @@ bool xml_name(const char *stanza, char *out, size_t size) {
     if (*stanza != '<')
         return false;
     return unescape(stanza + 1, strcspn(stanza + 1, " \t\r\n/>"), out, size);
+}
+
+bool xml_local(const char *stanza, char *out, size_t size) {
+    if (!xml_name(stanza, out, size))
+        return false;
+    const char *colon = strchr(out, ':');
+    if (colon)
+        memmove(out, colon + 1, strlen(colon));
+    return true;
 }
 
 bool xml_attr(const char *stanza, const char *name, char *out, size_t size) {
@@ -127,4 +144,17 @@ bool xml_text(const char *stanza, const char *element, char *out, size_t size) {
         return unescape(begin + 1, strcspn(begin + 1, "<"), out, size);
     }
     return false;
+}
+
+size_t xml_alone(const char *element, size_t len, char begin[XML_BEGIN_MAX]) {
+    static const char *const names[] = { "<message", "<iq", "<presence" };
+    *begin = '\0';
+    for (unsigned i = 0; i < sizeof names / sizeof *names; i++) {
+        size_t width = strlen(names[i]);
+        if (len <= width || memcmp(element, names[i], width) != 0 || !strchr(" />", element[width]))
+            continue;
+        snprintf(begin, XML_BEGIN_MAX, "%s xmlns='jabber:client'", names[i]);
+        return width;
+    }
+    return 0;
 }

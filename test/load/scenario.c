@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "scenario.h"
 #include "sasl.h"
+#include "url.h"
 #include <libconfig.h>
 #include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+const char *const way_names[] = { "tcp", "websocket", "bosh", NULL };
 
 /* ---- reading one group: what was asked for is known, all else is a mistake ------------------------------------------- */
 
@@ -17,8 +20,18 @@ struct reader {
     bool *ok;
 };
 
+/* Where KEY stands, or else the group that it is in; 0: nowhere. */
+static unsigned line_of(const struct reader *r, const char *key) {
+    config_setting_t *s = r->at ? config_setting_lookup(r->at, key) : NULL;
+    return s ? config_setting_source_line(s) : r->at ? config_setting_source_line(r->at) : 0;
+}
+
 static void complain(struct reader *r, const char *key, const char *what) {
-    fprintf(stderr, "%s: %s%s%s: %s\n", r->path, r->where, *r->where ? "." : "", key, what);
+    unsigned line = line_of(r, key);
+    char place[16] = "";
+    if (line)
+        snprintf(place, sizeof place, "%u:", line);
+    fprintf(stderr, "%s:%s %s%s%s: %s\n", r->path, place, r->where, *r->where ? "." : "", key, what);
     *r->ok = false;
 }
 
@@ -111,37 +124,55 @@ static void finish(struct reader *r, const char *known) {
 
 /* ---- the parts of a scenario ------------------------------------------------------------------------------------------ */
 
-static void find_host(struct scenario *s, struct reader *r) {
+static void find_host(struct server *to, struct reader *r, const char *key) {
     struct addrinfo want = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV }, *found;
     char port[8];
-    snprintf(port, sizeof port, "%d", s->port);
-    int rc = getaddrinfo(s->host, port, &want, &found);
+    snprintf(port, sizeof port, "%d", to->port);
+    int rc = getaddrinfo(to->host, port, &want, &found);
     if (rc != 0) {
-        complain(r, "host", gai_strerror(rc));
+        complain(r, key, gai_strerror(rc));
         return;
     }
-    for (struct addrinfo *a = found; a && s->address_count < MOST_ADDRESSES; a = a->ai_next) {
-        struct address *address = &s->addresses[s->address_count++];
+    for (struct addrinfo *a = found; a && to->address_count < MOST_ADDRESSES; a = a->ai_next) {
+        struct address *address = &to->addresses[to->address_count++];
         memcpy(&address->to, a->ai_addr, a->ai_addrlen);
         address->len = a->ai_addrlen;
     }
     freeaddrinfo(found);
 }
 
+static void read_url(struct scenario *s, struct reader *r, enum by by, const char *scheme) {
+    char url[512];
+    struct server *to = &s->servers[by];
+    text(r, way_names[by], "", url, sizeof url);
+    if (!*url)
+        return;
+    to->name = to->host;
+    const char *wrong = url_read(url, scheme, to);
+    if (wrong)
+        complain(r, way_names[by], wrong);
+    else
+        find_host(to, r, way_names[by]);
+}
+
 static void read_server(struct scenario *s, struct reader *r) {
     static const char *const kinds[] = { "none", "starttls", "direct", NULL };
-    text(r, "host", "127.0.0.1", s->host, sizeof s->host);
+    struct server *tcp = &s->servers[BY_TCP];
+    text(r, "host", "127.0.0.1", tcp->host, sizeof tcp->host);
     text(r, "domain", NULL, s->domain, sizeof s->domain);
-    s->port = (int)number(r, "port", 5222, 1, 65535);
-    s->tls = (enum tls)choice(r, "tls", kinds, TLS_STARTTLS);
+    tcp->name = s->domain;
+    tcp->port = (int)number(r, "port", 5222, 1, 65535);
+    tcp->tls = (enum tls)choice(r, "tls", kinds, TLS_STARTTLS);
     s->per_address = (int)number(r, "connections_per_address", 5000, 0, 60000);
     s->verify = yes(r, "verify", false);
     text(r, "ca", "", s->ca, sizeof s->ca);
     config_setting_t *pids = member(r, "pids");
     for (int i = 0; pids && i < config_setting_length(pids) && i < MOST_PIDS; i++)
         s->pids[s->pid_count++] = config_setting_get_int_elem(pids, i);
-    find_host(s, r);
-    finish(r, " host domain port tls connections_per_address verify ca pids ");
+    find_host(tcp, r, "host");
+    read_url(s, r, BY_WEBSOCKET, "ws");
+    read_url(s, r, BY_BOSH, "http");
+    finish(r, " host domain port tls connections_per_address verify ca pids websocket bosh ");
 }
 
 static void read_accounts(struct scenario *s, struct reader *r) {
@@ -198,6 +229,9 @@ static void read_group(struct scenario *s, struct reader *r) {
     snprintf(name, sizeof name, "group%d", s->group_count);
     text(r, "name", name, g->name, sizeof g->name);
     g->count = (int)number(r, "count", 100, 1, (double)MOST_WORKERS * CLIENTS_PER_WORKER);
+    g->by = (enum by)choice(r, "way", way_names, BY_TCP);
+    if (!s->servers[g->by].name)
+        complain(r, "way", g->by == BY_BOSH ? "needs the URL server.bosh" : "needs the URL server.websocket");
     g->presence = yes(r, "presence", true);
     g->roster = yes(r, "roster", true);
     g->carbons = yes(r, "carbons", false);
@@ -214,7 +248,7 @@ static void read_group(struct scenario *s, struct reader *r) {
     if (g->resume && !g->stream_management)
         complain(r, "reconnect.resume", "needs stream_management");
     s->clients += g->count;
-    finish(r, " name count presence roster carbons stream_management chat room archive roster_churn reconnect ");
+    finish(r, " name count way presence roster carbons stream_management chat room archive roster_churn reconnect ");
 }
 
 static void read_groups(struct scenario *s, struct reader *r) {

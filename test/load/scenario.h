@@ -9,6 +9,8 @@
 #include <sys/socket.h>
 
 enum tls { TLS_NONE, TLS_STARTTLS, TLS_DIRECT };
+enum by { BY_TCP, BY_WEBSOCKET, BY_BOSH, WAYS };
+extern const char *const way_names[WAYS + 1]; /* ends with NULL */
 enum { MOST_GROUPS = 16, MOST_PIDS = 64, MOST_WORKERS = 256, CLIENTS_PER_WORKER = 20000, MOST_ADDRESSES = 16 };
 
 struct address {
@@ -16,9 +18,20 @@ struct address {
     socklen_t len;
 };
 
+/* Where one way leads. */
+struct server {
+    char host[128], path[256], authority[140]; /* the last two of a URL: what HTTP asks for, and where */
+    const char *name;                          /* that its certificate must have; NULL: nothing leads there */
+    int port;
+    enum tls tls;
+    struct address addresses[MOST_ADDRESSES]; /* of HOST, with the port */
+    int address_count;
+};
+
 struct group {
     char name[32];
     int count;
+    enum by by;
     bool presence, roster, carbons, stream_management;
     int unit; /* clients that belong together: 2 that chat, a room */
     bool chats, poisson;
@@ -34,11 +47,9 @@ struct group {
 };
 
 struct scenario {
-    char host[128], domain[128];
-    struct address addresses[MOST_ADDRESSES]; /* of HOST, with the port */
-    int address_count, port;
-    enum tls tls;
-    bool verify;  /* the server's certificate, for DOMAIN */
+    char domain[128];
+    struct server servers[WAYS];
+    bool verify;  /* the servers' certificates */
     char ca[256]; /* file of those who may have signed it, "": those that the system trusts */
     int pids[MOST_PIDS], pid_count;
     char user[128], password[128], mechanism[32], accounts_file[256];

@@ -64,7 +64,7 @@ void stream_resumed(struct client *c, const char *stanza) {
     for (struct unacked *u = c->sm.head; u; u = u->next) {
         c->w->stats->counts[COUNT_RESENT] += u->due != 0;
         u->is_new = false;
-        client_raw(c, "%.*s", (int)u->len, u->text);
+        client_put(c, u->text, u->len);
     }
     stream_ask(c);
 }

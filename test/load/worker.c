@@ -87,11 +87,16 @@ static int before_share(const struct worker *w, const struct group *g) {
     return (units / workers * w->index + (w->index < units % workers ? w->index : units % workers)) * g->unit;
 }
 
+static const struct way *const ways[WAYS] = { &way_tcp, &way_websocket, &way_bosh };
+
 static void add_client(struct worker *w, const struct group *g, int account) {
     const struct scenario *s = w->scenario;
     struct client *c = &w->clients[w->count];
     *c = (struct client){ .w = w, .group = g, .number = w->count++, .account = s->first + account, .conn.fd = -1 };
     c->sm.tail = &c->sm.head;
+    c->way = ways[g->by];
+    c->place = w->places;
+    w->places += g->by == BY_BOSH ? 2 : 1;
     if (s->accounts) {
         c->user = s->accounts[account].user;
         c->password = s->accounts[account].password;
@@ -175,8 +180,7 @@ static void arrive(struct worker *w, int total) {
             return;
         struct client *c = w->order[w->next_arrival++];
         client_arrive(c, due);
-        if (c->conn.fd >= 0)
-            conn_flush(&c->conn, w->epoll_fd, c);
+        client_flush(c);
     }
 }
 
@@ -195,21 +199,24 @@ static void poll_once(struct worker *w, uint64_t timeout) {
     struct epoll_event events[256];
     struct timespec wait = { .tv_sec = (time_t)(timeout / 1000000), .tv_nsec = (long)(timeout % 1000000) * 1000 };
     int n = epoll_pwait2(w->epoll_fd, events, 256, &wait, NULL);
-    for (int i = 0; i < n; i++)
-        client_event(events[i].data.ptr);
+    for (int i = 0; i < n; i++) {
+        struct conn *conn = events[i].data.ptr;
+        if (conn->fd >= 0) /* an event before this one may have closed it */
+            client_event(conn->owner, conn);
+    }
 }
 
 static void ask_all(struct worker *w) {
     for (int i = 0; i < w->count; i++)
         if (w->clients[i].state == STATE_ONLINE) {
             stream_ask(&w->clients[i]);
-            conn_flush(&w->clients[i].conn, w->epoll_fd, &w->clients[i]);
+            client_flush(&w->clients[i]);
         }
 }
 
 static void end(struct worker *w) {
     for (int i = 0; i < w->count; i++)
-        if (w->clients[i].conn.fd >= 0)
+        if (!client_is_away(&w->clients[i]))
             client_leave(&w->clients[i], false);
     w->stats->ended = 1;
 }

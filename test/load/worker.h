@@ -18,10 +18,11 @@ struct worker {
     struct stats *stats;
     int index, epoll_fd;
     unsigned run; /* marks the messages of this run */
-    int address;  /* of the scenario's: that which took the last connection */
+    int address[WAYS]; /* of each server's: that which took the last connection */
     struct client *clients;
     struct client **order; /* of arrival */
     int count, next_arrival, at_once, logging_in;
+    int places; /* connections that clients may have */
     struct room *rooms;
     int room_count;
     struct timer_entry *timers; /* a heap, the earliest first */
