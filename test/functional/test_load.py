@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 from mam import sent
-from server import BUILD, DOMAIN, OTHER, ROOT, Server, Skip, certificates, libconfig, merged
+from server import BUILD, DOMAIN, OTHER, REPORTS, ROOT, Server, Skip, certificates, libconfig, merged
 
 SERVER = False
 COST = 4
@@ -30,6 +30,7 @@ def load(folder, tree, *options, pid=None, inside=None):
             f.write(f"{key} = {libconfig(value)};\n" if not isinstance(value, float) else f"{key} = {value};\n")
     words = ["--pid", str(pid)] if pid else []
     done = subprocess.run([*(inside or []), LOAD, "--json", report, *words, *options, path], capture_output=True, text=True, timeout=100)
+    assert not REPORTS.search(done.stderr), done.stderr
     if done.returncode not in (0, 1) or not os.path.exists(report):
         return done.returncode, None, done.stdout + done.stderr
     with open(report) as f:
@@ -52,10 +53,13 @@ CHAT = {"count": 20, "chat": {"think": 0.05, "poisson": True}}
 
 
 def lied(tmp, lies, group=CHAT, **over):
-    """(exit code, counts of the tool, times of the tool, truth) of a run against a liar."""
-    liar = Liar(*lies)
+    """(exit code, counts of the tool, times of the tool, truth) of a run against a liar, by the way that GROUP takes."""
+    way = group.get("way", "tcp")
+    liar = Liar(*lies, "--way", way)
+    url = {"websocket": f"ws://127.0.0.1:{liar.port}/odd?way", "bosh": f"http://127.0.0.1:{liar.port}"}.get(way)
     try:
-        code, report, said = load(tmp, scenario(liar.port, "liar.example", [group], **over))
+        tree = scenario(liar.port, "liar.example", [group], server={way: url} if url else {})
+        code, report, said = load(tmp, merged(tree, over))
     finally:
         truth = liar.tell()
     assert report, said
@@ -69,7 +73,7 @@ def in_folder(function):
         with Server(start=False) as server:
             function(server.folder)
     test.__name__ = function.__name__
-    test.__module__ = __name__
+    test.__module__ = function.__module__
     return test
 
 

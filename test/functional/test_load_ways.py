@@ -3,11 +3,41 @@
 import os
 
 import web
-from server import DOMAIN, Server, certificates, merged
-from test_load import load, scenario
+from server import DOMAIN, OTHER, Port, Server, certificate, certificates, merged
+from test_load import CHAT, in_folder, lied, load, scenario
 
 SERVER = False
 COST = 6
+WAYS = ("websocket", "bosh")
+LIES = ["--drop", "11", "--duplicate", "6", "--swap", "7", "--refuse", "13", "--delay", "30"]
+
+
+# ---- a server that lies
+
+def told(counts, truth):
+    """Whether the report has just the lies."""
+    lies = {"lost": truth["dropped"] + truth["held"], "duplicated": truth["duplicated"], "disordered": truth["swapped"],
+            "refused": truth["refused"]}
+    assert min(lies.values()) > 0 and {k: counts[k] for k in lies} == lies, (counts, truth)
+    assert counts["acked"] == truth["acked"] == counts["sent"], (counts, truth)
+
+
+@in_folder
+def test_lies_by_websocket(tmp):
+    code, counts, _, truth = lied(tmp, LIES, {**CHAT, "way": "websocket"}, drain=2.0)
+    told(counts, truth)
+    code, counts, _, truth = lied(tmp, [*LIES, "--pieces"], {**CHAT, "way": "websocket"}, drain=2.0)
+    told(counts, truth)
+    assert truth["pings"] == truth["pongs"] > 100, truth
+
+
+@in_folder
+def test_lies_by_bosh(tmp):
+    code, counts, _, truth = lied(tmp, LIES, {**CHAT, "way": "bosh"}, drain=2.0)
+    told(counts, truth)
+    code, counts, _, truth = lied(tmp, [*LIES, "--pieces", "--hang-up", "9"], {**CHAT, "way": "bosh"}, drain=2.0)
+    told(counts, truth)
+    assert truth["hung_up"] > 20 and not counts["lost_connections"] and counts["connections"] > truth["hung_up"], counts
 PLUGINS = ["websocket", "bosh"]
 
 

@@ -56,7 +56,8 @@ static void add(struct bosh *b, const char *data, size_t len) {
 static void put(struct client *c, const char *element, size_t len) {
     char begin[XML_BEGIN_MAX];
     size_t took = xml_alone(element, len, begin);
-    add(c->wire.bosh, begin, strlen(begin));
+    if (took)
+        add(c->wire.bosh, begin, strlen(begin));
     add(c->wire.bosh, element + took, len - took);
 }
 

@@ -61,7 +61,7 @@ static void set_limits(void) {
     getrlimit(RLIMIT_NOFILE, &files);
     files.rlim_cur = files.rlim_max;
     setrlimit(RLIMIT_NOFILE, &files);
-    rlim_t each = (rlim_t)(scenario.clients / scenario.workers + SPARE);
+    rlim_t each = (rlim_t)(scenario.connections / scenario.workers + SPARE);
     if (files.rlim_cur < each)
         fprintf(stderr, "meerkat-load: a worker needs %lu descriptors and may have %lu: give it more workers\n",
                 (unsigned long)each, (unsigned long)files.rlim_cur);

@@ -41,11 +41,21 @@ bool report_is_clean(const struct report *r) {
 
 /* ---- text ---------------------------------------------------------------------------------------------------------------- */
 
+static void text_ways(const struct scenario *s, FILE *f) {
+    int counts[WAYS] = { 0 };
+    for (int i = 0; i < s->group_count; i++)
+        counts[s->groups[i].by] += s->groups[i].count;
+    if (counts[BY_TCP] != s->clients)
+        fprintf(f, "ways: %d by TCP, %d by WebSocket, %d by BOSH\n", counts[BY_TCP], counts[BY_WEBSOCKET],
+                counts[BY_BOSH]);
+}
+
 void report_text(const struct report *r, FILE *f) {
     const uint64_t *n = r->all->counts;
     fprintf(
         f, "%d clients: %" PRIu64 " logins, %" PRIu64 " failures, %" PRIu64 " connections lost, %" PRIu64 " resumed\n",
         r->scenario->clients, n[COUNT_LOGINS], n[COUNT_LOGIN_FAILURES], n[COUNT_LOST_CONNECTIONS], n[COUNT_RESUMED]);
+    text_ways(r->scenario, f);
     fprintf(f,
             "messages: %" PRIu64 " sent, %" PRIu64 " acknowledged, %" PRIu64 " delivered, %" PRIu64 " lost, %" PRIu64
             " duplicated, %" PRIu64 " out of order, %" PRIu64 " refused\n",
@@ -92,6 +102,17 @@ static void put_text(FILE *f, const char *text) {
     fputc('"', f);
 }
 
+static void json_groups(const struct scenario *s, FILE *f) {
+    fputs("  \"groups\": [", f);
+    for (int i = 0; i < s->group_count; i++) {
+        const struct group *g = &s->groups[i];
+        fprintf(f, "%s\n    { \"count\": %d, \"way\": \"%s\", \"name\": ", i ? "," : "", g->count, way_names[g->by]);
+        put_text(f, g->name);
+        fputs(" }", f);
+    }
+    fputs("\n  ],\n", f);
+}
+
 static void json_times(const struct stats *s, FILE *f) {
     bool first = true;
     fputs("  \"times_us\": {", f);
@@ -136,6 +157,7 @@ void report_json(const struct report *r, FILE *f) {
             machine.release, sysconf(_SC_NPROCESSORS_ONLN));
     fprintf(f, "  \"clients\": %d,\n  \"workers\": %d,\n  \"clean\": %s,\n  \"broken\": %s,\n", r->scenario->clients,
             r->scenario->workers, report_is_clean(r) ? "true" : "false", r->broken ? "true" : "false");
+    json_groups(r->scenario, f);
     fputs("  \"counts\": {\n", f);
     for (int i = 0; i < COUNTS; i++)
         fprintf(f, "    \"%s\": %" PRIu64 ",\n", count_names[i], r->all->counts[i]);

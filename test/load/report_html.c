@@ -136,7 +136,18 @@ static void put_escaped(FILE *f, const char *text) {
         fputs(*text == '<' ? "&lt;" : *text == '&' ? "&amp;" : (char[]){ *text, '\0' }, f);
 }
 
+static void table_of_groups(const struct scenario *s, FILE *f) {
+    fputs("<h2>Groups</h2>\n<table>\n<tr><th></th><th>clients</th><th>way</th></tr>\n", f);
+    for (int i = 0; i < s->group_count; i++) {
+        fputs("<tr><td>", f);
+        put_escaped(f, s->groups[i].name);
+        fprintf(f, "</td><td>%d</td><td>%s</td></tr>\n", s->groups[i].count, way_names[s->groups[i].by]);
+    }
+    fputs("</table>\n", f);
+}
+
 static void tables(const struct report *r, FILE *f) {
+    table_of_groups(r->scenario, f);
     fputs("<h2>Counts</h2>\n<table>\n", f);
     for (int i = 0; i < COUNTS; i++)
         if (r->all->counts[i])

@@ -248,6 +248,7 @@ static void read_group(struct scenario *s, struct reader *r) {
     if (g->resume && !g->stream_management)
         complain(r, "reconnect.resume", "needs stream_management");
     s->clients += g->count;
+    s->connections += g->count * (g->by == BY_BOSH ? 2 : 1);
     finish(r, " name count way presence roster carbons stream_management chat room archive roster_churn reconnect ");
 }
 

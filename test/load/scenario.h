@@ -61,7 +61,7 @@ struct scenario {
     uint64_t hold, drain, login_timeout;
     int per_address; /* connections from one source address of 127.0.0.0/8; 0: addresses are left to the system */
     struct group groups[MOST_GROUPS];
-    int group_count, clients;
+    int group_count, clients, connections; /* the most that the clients have at once */
     struct account {
         char *user, *password;
     } * accounts; /* CLIENTS of them, if a file lists them */

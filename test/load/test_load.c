@@ -109,14 +109,14 @@ static void frames_are_found(void) {
 
 static void empty_root_is_an_end(void) {
     struct framer f = { 0 };
-    struct buffer b = { 0 };
+    struct buffer in = { 0 };
     char *text;
-    buffer_add(&b, "<?xml version='1.0'?><a/>rest", 29);
-    CHECK_INT(framer_next(&f, &b, &text), FRAME_END);
+    buffer_add(&in, "<?xml version='1.0'?><a/>rest", 29);
+    CHECK_INT(framer_next(&f, &in, &text), FRAME_END);
     CHECK_TEXT(text, "<?xml version='1.0'?><a/>");
-    buffer_took(&b, b.scanned);
-    CHECK_MEM(b.data + b.at, b.len - b.at, "rest", 4);
-    buffer_free(&b);
+    buffer_took(&in, in.scanned);
+    CHECK_MEM(in.data + in.at, in.len - in.at, "rest", 4);
+    buffer_free(&in);
 }
 
 static void bad_frames_are_refused(void) {

@@ -37,12 +37,12 @@ class Contestant:
         return self.name + " " + output("dpkg-query", "-W", "-f", "${Version}", self.name)
 
     def fill(self, template, to):
-        """Lines that begin with @ARCHIVE@, @OWN_ARCHIVE@ or @ROOMS@ are there only for what measures these."""
+        """Lines that begin with @ARCHIVE@, @OWN_ARCHIVE@, @ROOMS@ or @WEB@ are there only for what measures these."""
         with open(os.path.join(HERE, template)) as f:
-            lines = [re.match(r"(?:@(ARCHIVE|OWN_ARCHIVE|ROOMS)@)?(.*)", line, re.S).groups() for line in f]
+            lines = [re.match(r"(?:@(ARCHIVE|OWN_ARCHIVE|ROOMS|WEB)@)?(.*)", line, re.S).groups() for line in f]
         text = "".join(line for part, line in lines if not part or part in self.parts)
         values = {"CORES": len(self.cores), "BUILD": self.build, "DIR": self.folder, "PORT": self.port,
-                  "TLS": self.tls, "CERT": f"{self.folder}/race.crt", "KEY": f"{self.folder}/race.key",
+                  "TLS": self.tls, "HTTP": self.http, "CERT": f"{self.folder}/race.crt", "KEY": f"{self.folder}/race.key",
                   "PEM": f"{self.folder}/race.pem"}
         for key, value in values.items():
             text = text.replace(f"@{key}@", str(value))
@@ -76,7 +76,7 @@ class Contestant:
         self.parts, self.cores = parts, cores or os.sched_getaffinity(0)
         self.folder = tempfile.mkdtemp(prefix=f"race-{self.name}-", dir=os.environ.get("BENCH_DIR", "/var/tmp"))
         self.port = random.randrange(20000, 31000)
-        self.tls = self.port + 1
+        self.tls, self.http = self.port + 1, self.port + 2
         self.certificate()
         command, env = self.command()
         began = time.monotonic()

@@ -11,6 +11,13 @@ interfaces = { "127.0.0.1" }
 c2s_ports = { @PORT@ }
 c2s_direct_tls_ports = { @TLS@ }
 s2s_ports = {}
+http_ports = {}
+https_ports = {}
+@WEB@http_ports = { @HTTP@ }
+@WEB@http_interfaces = { "127.0.0.1" }
+@WEB@http_default_host = "race"           -- that of a URL is an address here
+@WEB@consider_bosh_secure = true          -- plain on loopback here too
+@WEB@consider_websocket_secure = true
 ssl = { certificate = "@CERT@", key = "@KEY@" }
 certificates = "@DIR@"
 c2s_require_encryption = false           -- plain on loopback: nobody pays for TLS there
@@ -23,6 +30,7 @@ storage = { archive = "sql", default = "internal" }
 sql = { driver = "SQLite3", database = "@DIR@/archive.sqlite" }
 modules_enabled = { "disco", "roster", "saslauth", "tls", "carbons", "smacks", "ping", "version", "time", "register",
 @ARCHIVE@           "mam",
+@WEB@               "bosh", "websocket",
                     "posix", "offline" }  -- the default ones that a client's session meets; the archive where measured
 default_archive_policy = true
 allow_registration = true                -- accounts are made by the load
