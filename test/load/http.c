@@ -48,12 +48,9 @@ static int on_value(struct http_parser *p, const char *at, size_t len) {
 
 /* ---- the answer ---------------------------------------------------------------------------------------------------------- */
 
-static int on_body(struct http_parser *p, const char *at, size_t len) {
-    struct http *h = p->data;
-    if (h->body->len + len > h->most)
-        return 1;
-    buffer_add(h->body, at, len);
-    return 0;
+/* Whether so many bytes of a body are too many. */
+static bool is_too_much(const struct http *h, uint64_t more) {
+    return more != UINT64_MAX && (more > h->most || h->body->len + more > h->most);
 }
 
 static bool is_interim(const struct http_parser *p) {
@@ -61,7 +58,25 @@ static bool is_interim(const struct http_parser *p) {
 }
 
 static int on_head(struct http_parser *p) {
-    ((struct http *)p->data)->headed = !is_interim(p);
+    struct http *h = p->data;
+    for (int i = 0; h->head && i < h->head->count; i++) {
+        char *value = h->head->fields[i].value;
+        for (size_t len = strlen(value); len && strchr(" \t", value[len - 1]); len--)
+            value[len - 1] = '\0';
+    }
+    h->headed = !is_interim(p);
+    return is_too_much(h, p->content_length) ? -1 : 0;
+}
+
+static int on_chunk(struct http_parser *p) {
+    return is_too_much(p->data, p->content_length);
+}
+
+static int on_body(struct http_parser *p, const char *at, size_t len) {
+    struct http *h = p->data;
+    if (is_too_much(h, len))
+        return 1;
+    buffer_add(h->body, at, len);
     return 0;
 }
 
@@ -78,6 +93,7 @@ static const struct http_parser_settings settings = {
     .on_header_field = on_name,
     .on_header_value = on_value,
     .on_headers_complete = on_head,
+    .on_chunk_header = on_chunk,
     .on_body = on_body,
     .on_message_complete = on_complete,
 };
