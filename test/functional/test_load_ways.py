@@ -10,7 +10,7 @@ import threading
 
 import web
 from server import DOMAIN, OTHER, Port, Server, certificate, certificates, merged
-from test_load import CHAT, in_folder, lied, load, scenario
+from test_load import CHAT, ROOMS, SILENT, in_folder, lied, load, other_server, scenario
 
 SERVER = False
 COST = 6
@@ -125,6 +125,24 @@ def test_bosh_comes_back():
         tired = {"name": "tired", "way": "bosh", "count": 4, "chat": {"think": 1.5}}
         counts, _ = clean(server, [back, anew, tired], urls(), hold=4.0)
         assert counts["resumed"] > 20 and counts["logins"] > 14 + 20, counts
+
+
+def by(way, *groups):
+    return [{**group, "way": way} for group in groups]
+
+
+def where_others_are(server):
+    return urls(port=server.http)
+
+
+def test_prosody():
+    other_server("prosody", "ARCHIVE", "WEB", where=where_others_are,
+                 groups=by("websocket", MIX[1], BACK, ROOMS) + by("bosh", MIX[2], MIX[4], ROOMS))
+
+
+def test_ejabberd():
+    other_server("ejabberdctl", "OWN_ARCHIVE", "WEB", where=where_others_are,
+                 groups=by("websocket", MIX[1], SILENT, ROOMS) + by("bosh", MIX[2], MIX[4], ROOMS))
 
 
 # ---- certificates, and servers that are none
