@@ -1,10 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * A stream in requests of HTTP (XEP-0124, XEP-0206).  One request waits at the server for what that has to say; what the
- * client has to say goes meanwhile in a second one, on a connection of its own.
- */
-#include "client.h"
-#include "http.h"
+/* What a client says by BOSH. */
+#include "bosh.h"
 #include "worker.h"
 #include <gnutls/crypto.h>
 #include <inttypes.h>
@@ -14,35 +10,7 @@
 
 #define XBOSH "xmlns:xmpp='urn:xmpp:xbosh'"
 
-enum { SLOTS = 2, WAIT = 60 /* seconds that the server may keep a request */, HEAD_MAX = 1400 };
-
-/* One of the connections, and the request that is under way on it. */
-struct slot {
-    struct conn *conn;
-    struct http http;
-    struct buffer body;
-    uint64_t rid;  /* 0: none is under way */
-    char *request; /* until it is answered: where the connection breaks it is sent once more */
-    size_t len;
-    bool again; /* it was */
-};
-
-/* Lives as long as its client: epoll may still name the connection in it when it is closed. */
-struct bosh {
-    struct conn second;
-    struct slot slots[SLOTS];
-    struct slot *last; /* that which was used last */
-    uint64_t rid;      /* of the last request */
-    uint64_t heard;    /* of the last answer that was read */
-    char sid[128];
-    struct framer framer; /* of the answer that is read */
-    char *out;            /* elements that wait for a request */
-    size_t out_len, out_cap;
-    char condition[64]; /* of the end, which the server told */
-    bool restarts, ends, ended;
-};
-
-/* ---- what is said ------------------------------------------------------------------------------------------------------ */
+enum { WAIT = 60 /* seconds that the server may keep a request */, HEAD_MAX = 1400 };
 
 static void add(struct bosh *b, const char *data, size_t len) {
     if (b->out_len + len > b->out_cap) {
@@ -130,10 +98,11 @@ static void fill(struct client *c, struct slot *s) {
     s->rid = ++b->rid;
     s->again = false;
     describe(c, body, sizeof body);
-    int len = snprintf(head, sizeof head,
-                       "POST %s HTTP/1.1\r\nHost: %s\r\nContent-Type: text/xml; charset=utf-8\r\nContent-Length: %zu\r\n"
-                       "\r\n%s>",
-                       to->path, to->authority, strlen(body) + 1 + inner + strlen(tail), body);
+    int len =
+        snprintf(head, sizeof head,
+                 "POST %s HTTP/1.1\r\nHost: %s\r\nContent-Type: text/xml; charset=utf-8\r\nContent-Length: %zu\r\n"
+                 "\r\n%s>",
+                 to->path, to->authority, strlen(body) + 1 + inner + strlen(tail), body);
     s->len = (size_t)len + inner + strlen(tail);
     s->request = malloc(s->len + 1);
     sprintf(s->request, "%s%.*s%s", head, (int)inner, inner ? b->out : "", tail);
@@ -155,8 +124,7 @@ static bool send_request(struct client *c, struct slot *s) {
     return true;
 }
 
-/* The connection broke, as it does when the server tired of it just now: the same request gets the same answer. */
-static bool send_again(struct client *c, struct slot *s) {
+bool bosh_send_again(struct client *c, struct slot *s) {
     if (s->again || !*c->wire.bosh->sid)
         return false;
     conn_close(s->conn, true);
@@ -176,129 +144,8 @@ static bool flush(struct client *c) {
             return false;
     }
     for (s = b->slots; s < b->slots + SLOTS; s++)
-        if (s->conn->fd >= 0 && !conn_flush(s->conn) && !send_again(c, s))
+        if (s->conn->fd >= 0 && !conn_flush(s->conn) && !bosh_send_again(c, s))
             return false;
-    return true;
-}
-
-/* ---- what is heard ----------------------------------------------------------------------------------------------------- */
-
-static enum frame bad(char *why, const char *what) {
-    snprintf(why, WHY_SIZE, "BOSH: %s", what);
-    return FRAME_BAD;
-}
-
-static void answered(struct slot *s) {
-    free(s->request);
-    s->request = NULL;
-    if (!http_keeps_alive(&s->http))
-        conn_close(s->conn, true);
-}
-
-static enum frame hear(struct slot *s, char *why) {
-    char status[64];
-    if (!s->conn->in.data)
-        return FRAME_MORE;
-    if (!s->rid || s->http.whole) { /* nobody asked: it says why it goes */
-        conn_close(s->conn, true);
-        return FRAME_MORE;
-    }
-    if (!http_read(&s->http, &s->conn->in))
-        return bad(why, "the answer is no HTTP, or too large");
-    if (s->http.headed && s->http.parser.status_code != HTTP_STATUS_OK) {
-        http_status(&s->http, status, sizeof status);
-        return bad(why, status);
-    }
-    if (s->http.whole)
-        answered(s);
-    return FRAME_MORE;
-}
-
-/* The slot whose answer is the next; NULL: it is not there yet.  Those of two connections may come in any order. */
-static struct slot *answer_of(struct bosh *b) {
-    for (struct slot *s = b->slots; s < b->slots + SLOTS; s++)
-        if (s->rid == b->heard + 1 && s->http.whole)
-            return s;
-    return NULL;
-}
-
-static enum frame read_attributes(struct bosh *b, const char *body, char *why) {
-    char text[32] = "";
-    while ((body = strchr(body, '<')) != NULL && body[1] == '?')
-        body++;
-    if (!body || !xml_local(body, text, sizeof text) || strcmp(text, "body") != 0)
-        return bad(why, "the answer is no <body/>");
-    if (xml_attr(body, "type", text, sizeof text)) {
-        b->ended = true;
-        if (!xml_attr(body, "condition", b->condition, sizeof b->condition))
-            snprintf(b->condition, sizeof b->condition, "%s", strcmp(text, "terminate") == 0 ? "" : text);
-        return FRAME_HEADER;
-    }
-    if (!*b->sid && !xml_attr(body, "sid", b->sid, sizeof b->sid)) {
-        *b->sid = '\0';
-        return bad(why, "the answer names no session");
-    }
-    if (xml_attr(body, "hold", text, sizeof text) && strcmp(text, "0") == 0)
-        return bad(why, "the server keeps no request until it has something to say");
-    return FRAME_HEADER;
-}
-
-static void forget_answer(struct bosh *b, struct slot *s) {
-    buffer_free(&s->body);
-    s->rid = 0;
-    b->framer = (struct framer){ 0 };
-    b->heard++;
-}
-
-static enum frame next(struct client *c, char **stanza, char *why) {
-    struct bosh *b = c->wire.bosh;
-    struct slot *s;
-    if (!b || !b->rid)
-        return FRAME_MORE;
-    for (s = b->slots; s < b->slots + SLOTS; s++)
-        if (hear(s, why) == FRAME_BAD)
-            return FRAME_BAD;
-    while ((s = answer_of(b)) != NULL) {
-        bool is_begin = s->body.scanned == 0;
-        enum frame got = framer_next(&b->framer, &s->body, stanza);
-        if (got == FRAME_STANZA)
-            return got;
-        if (got == FRAME_MORE || got == FRAME_BAD)
-            return bad(why, "the answer is no <body/>");
-        if (is_begin && read_attributes(b, *stanza, why) == FRAME_BAD)
-            return FRAME_BAD;
-        buffer_took(&s->body, s->body.scanned);
-        if (got == FRAME_HEADER)
-            continue;
-        forget_answer(b, s);
-        if (b->ended)
-            return *b->condition ? bad(why, b->condition) : FRAME_END;
-    }
-    return FRAME_MORE;
-}
-
-static void took(struct client *c) {
-    struct slot *s = answer_of(c->wire.bosh);
-    if (s)
-        buffer_took(&s->body, s->body.scanned);
-}
-
-static bool down(struct client *c, struct conn *conn, char *why) {
-    struct bosh *b = c->wire.bosh;
-    if (!b || !b->rid || conn->connecting || conn->handshaking)
-        return false;
-    struct slot *s = conn == &b->second ? &b->slots[1] : &b->slots[0];
-    bool waits = s->rid && !s->http.whole;
-    if (waits && http_end(&s->http)) {
-        answered(s);
-        waits = false;
-    }
-    if (waits && !send_again(c, s)) {
-        bad(why, "connection closed before an answer");
-        return false;
-    }
-    if (!waits)
-        conn_close(conn, true);
     return true;
 }
 
@@ -316,4 +163,4 @@ static void close_all(struct client *c, bool abrupt) {
     *b = (struct bosh){ .second.fd = -1 };
 }
 
-const struct way way_bosh = { header, put, flush, next, took, down, end, close_all };
+const struct way way_bosh = { header, put, flush, bosh_next, bosh_took, bosh_down, end, close_all };

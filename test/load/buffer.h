@@ -6,7 +6,7 @@
 #include <stddef.h>
 
 struct buffer {
-    char *data; /* only while there is something in it */
+    char *data;          /* only while there is something in it */
     size_t at, len, cap; /* what was not taken stands from AT to LEN */
     size_t scanned;      /* up to here it was looked at */
     char held;

@@ -119,7 +119,8 @@ void client_flush(struct client *c);                                /* what was 
 
 /* ---- client.c: for the ways ---- */
 const struct server *client_server(const struct client *c);
-bool client_connect(struct client *c, struct conn *conn); /* to the address that took the last connection; false with errno */
+bool client_connect(struct client *c,
+                    struct conn *conn); /* to the address that took the last connection; false with errno */
 void client_write(struct client *c, struct conn *conn, const char *data, size_t len);
 char *client_room(struct client *c, struct conn *conn, size_t len); /* counts as written; NULL: it is closed */
 

@@ -188,6 +188,6 @@ static void odd_challenges_are_refused(void) {
 int main(void) {
     return CHECK_RUN(T(small_values_are_exact), T(large_values_are_near), T(huge_values_are_kept), T(parts_add_up),
                      T(flow_tells_all_apart), T(flow_remembers_its_window), T(frames_are_found),
-                     T(empty_root_is_an_end), T(bad_frames_are_refused), T(parts_of_stanzas_are_read), T(scram_is_as_in_the_rfc),
-                     T(odd_challenges_are_refused));
+                     T(empty_root_is_an_end), T(bad_frames_are_refused), T(parts_of_stanzas_are_read),
+                     T(scram_is_as_in_the_rfc), T(odd_challenges_are_refused));
 }

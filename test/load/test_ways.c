@@ -45,12 +45,10 @@ static const struct {
     int first;
     const char *data;
     size_t repeat;
-} frames[] = {
-    { 0x81, "<a/>", 1 },    { 0x01, "<mes", 1 },   { 0x89, "1", 1 },   { 0x00, "", 1 },  { 0x00, "sage/", 1 },
-    { 0x8a, "", 1 },        { 0x80, ">", 1 },      { 0x81, "", 1 },    { 0x01, "", 1 },  { 0x80, "<b/>", 1 },
-    { 0x81, "<c/>", 1000 }, { 0x01, "x", 40000 },  { 0x89, "2", 100 }, { 0x80, "y", 99 }, { 0x81, "z", 70000 },
-    { 0x88, "\x03\xe8", 1 }
-};
+} frames[] = { { 0x81, "<a/>", 1 },  { 0x01, "<mes", 1 }, { 0x89, "1", 1 },       { 0x00, "", 1 },
+               { 0x00, "sage/", 1 }, { 0x8a, "", 1 },     { 0x80, ">", 1 },       { 0x81, "", 1 },
+               { 0x01, "", 1 },      { 0x80, "<b/>", 1 }, { 0x81, "<c/>", 1000 }, { 0x01, "x", 40000 },
+               { 0x89, "2", 100 },   { 0x80, "y", 99 },   { 0x81, "z", 70000 },   { 0x88, "\x03\xe8", 1 } };
 
 /* What came out of the frames, each as its kind, its length and its ends. */
 static void note(char *out, size_t size, int op, const char *data, size_t len) {
@@ -206,8 +204,9 @@ static void what_follows_an_answer_stays(void) {
 }
 
 static void upgrade_is_read(void) {
-    static const char text[] = "HTTP/1.1 101 Go\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nX-Long-name-that-nobody-awaits-here: 1\r\n"
-                               "sec-websocket-accept:  abc= \r\nUPGRADE-Not: x\r\n\r\n\x81";
+    static const char text[] =
+        "HTTP/1.1 101 Go\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nX-Long-name-that-nobody-awaits-here: 1\r\n"
+        "sec-websocket-accept:  abc= \r\nUPGRADE-Not: x\r\n\r\n\x81";
     for (size_t piece = 1; piece < sizeof text; piece++) {
         struct http_field fields[] = { { "Upgrade", "" }, { "Sec-WebSocket-Accept", "" }, { "Other", "" } };
         struct http_head head = { .fields = fields, .count = 3 };

@@ -11,7 +11,8 @@ struct part {
 
 static struct part part_of(const char *text, const struct http_parser_url *u, enum http_parser_url_fields field) {
     bool there = u->field_set & 1 << field;
-    return there ? (struct part){ text + u->field_data[field].off, u->field_data[field].len } : (struct part){ text, 0 };
+    return there ? (struct part){ text + u->field_data[field].off, u->field_data[field].len }
+                 : (struct part){ text, 0 };
 }
 
 /* Whether PART is WORD, in small letters or not, and what ends it. */

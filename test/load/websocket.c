@@ -31,7 +31,8 @@ struct websocket {
 
 /* ---- what is said ------------------------------------------------------------------------------------------------------ */
 
-static void put_frame(struct client *c, uint8_t op, const char *before, size_t before_len, const char *data, size_t len) {
+static void put_frame(struct client *c, uint8_t op, const char *before, size_t before_len, const char *data,
+                      size_t len) {
     char head[WS_HEAD_MAX];
     uint8_t mask[WS_MASK_LEN], turned[WS_MASK_LEN];
     gnutls_rnd(GNUTLS_RND_NONCE, mask, sizeof mask);
@@ -76,16 +77,18 @@ static void say_hello(struct client *c) {
     snprintf(text, sizeof text, "%s258EAFA5-E914-47DA-95CA-C5AB0DC85B11", key);
     gnutls_hash_fast(GNUTLS_DIG_SHA1, text, strlen(text), digest);
     to_base64(digest, sizeof digest, h->accept);
-    int len = snprintf(text, sizeof text,
-                       "GET %s HTTP/1.1\r\nHost: %s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: %s\r\n"
-                       "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: xmpp\r\n\r\n",
-                       to->path, to->authority, key);
+    int len =
+        snprintf(text, sizeof text,
+                 "GET %s HTTP/1.1\r\nHost: %s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: %s\r\n"
+                 "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: xmpp\r\n\r\n",
+                 to->path, to->authority, key);
     client_write(c, &c->conn, text, (size_t)len);
 }
 
 static void open_stream(struct client *c) {
     char text[300];
-    int len = snprintf(text, sizeof text, "<open xmlns='" NS_FRAMING "' to='%s' version='1.0'/>", c->w->scenario->domain);
+    int len =
+        snprintf(text, sizeof text, "<open xmlns='" NS_FRAMING "' to='%s' version='1.0'/>", c->w->scenario->domain);
     put(c, text, (size_t)len);
 }
 

@@ -17,7 +17,7 @@ struct worker {
     struct control *control;
     struct stats *stats;
     int index, epoll_fd;
-    unsigned run; /* marks the messages of this run */
+    unsigned run;      /* marks the messages of this run */
     int address[WAYS]; /* of each server's: that which took the last connection */
     struct client *clients;
     struct client **order; /* of arrival */
