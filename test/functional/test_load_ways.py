@@ -44,6 +44,8 @@ def test_lies_by_bosh(tmp):
     code, counts, _, truth = lied(tmp, [*LIES, "--pieces", "--hang-up", "9"], {**CHAT, "way": "bosh"}, drain=2.0)
     told(counts, truth)
     assert truth["hung_up"] > 20 and not counts["lost_connections"] and counts["connections"] > truth["hung_up"], counts
+
+
 # ---- this server
 
 REGISTER = {"register": {"open": True, "allow_plain": True, "min_password": 6, "registration_timeout": "0ms"}}

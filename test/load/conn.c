@@ -92,12 +92,6 @@ char *conn_room(struct conn *c, size_t len) {
     return c->out + c->out_len - len;
 }
 
-void conn_put(struct conn *c, const char *data, size_t len) {
-    char *room = conn_room(c, len);
-    if (room)
-        memcpy(room, data, len);
-}
-
 /* Bytes that went, 0 for not now, -1 for never. */
 static ssize_t push(struct conn *c) {
     size_t left = c->out_len - c->out_at;

@@ -29,9 +29,8 @@ bool conn_trust(bool verify, const char *ca, char *why, size_t size);
 bool conn_open(struct conn *c, int epoll_fd, const struct address *to, uint32_t from, void *owner);
 void conn_tls(struct conn *c, const char *name); /* NAME outlives the connection */
 void conn_close(struct conn *c, bool abrupt);    /* ABRUPT: by a reset, as a network that is gone looks */
-void conn_put(struct conn *c, const char *data, size_t len);
-char *conn_room(struct conn *c, size_t len); /* for so many bytes to be put; NULL: it is closed */
-/* Sends what was put.  False: the connection is gone. */
+char *conn_room(struct conn *c, size_t len); /* for so many bytes, to be written there; NULL: it is closed */
+/* Sends what was written.  False: the connection is gone. */
 bool conn_flush(struct conn *c);
 /* After an event of epoll.  On CONN_DATA more is in IN, with *GOT bytes that came; WHY says why it is down. */
 enum conn_event conn_happened(struct conn *c, size_t *got, char *why, size_t size);
