@@ -153,12 +153,24 @@ static bool hold_over(uint64_t since) {
     return now_us() - since >= scenario.hold;
 }
 
-/* A copy that comes late must be counted too, so nothing may have come for a while even when all is there. */
+static uint64_t messages_heard(void) {
+    static const enum count kinds[] = {
+        COUNT_DELIVERED, COUNT_DUPLICATED,     COUNT_UNKNOWN,         COUNT_REFUSED,
+        COUNT_STRAY,     COUNT_ROOM_DELIVERED, COUNT_ROOM_DUPLICATED, COUNT_ROOM_REFUSED
+    };
+    uint64_t heard = 0;
+    for (unsigned i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        heard += total.counts[kinds[i]];
+    return heard;
+}
+
+/* A copy that comes late must be counted too, so no message may have come for a while even when all are there.  Other things
+ * come all the time: by BOSH answers that are empty. */
 static bool drain_over(uint64_t since) {
     enum { QUIET_US = 500000 };
     static uint64_t heard, last;
-    if (heard != total.counts[COUNT_BYTES_IN] || !last) {
-        heard = total.counts[COUNT_BYTES_IN];
+    if (heard != messages_heard() || !last) {
+        heard = messages_heard();
         last = now_us();
     }
     return now_us() - since >= scenario.drain || (under_way() == 0 && now_us() - last >= QUIET_US);
