@@ -231,6 +231,7 @@ class Session(Stream):
             self.take(text)
         while len(self.waiting) > 1:
             self.answer()
+        asyncio.get_running_loop().call_soon(self.answer, True)  # what was said while no request waited
 
     def take(self, text):
         if "sid=" not in text or "xmpp:restart" in text:
