@@ -29,7 +29,7 @@ bool conn_trust(bool verify, const char *ca, char *why, size_t size);
 bool conn_open(struct conn *c, int epoll_fd, const struct address *to, uint32_t from, void *owner);
 void conn_tls(struct conn *c, const char *name); /* NAME outlives the connection */
 void conn_close(struct conn *c, bool abrupt);    /* ABRUPT: by a reset, as a network that is gone looks */
-char *conn_room(struct conn *c, size_t len); /* for so many bytes, to be written there; NULL: it is closed */
+char *conn_room(struct conn *c, size_t len);     /* for so many bytes, to be written there; NULL: it is closed */
 /* Sends what was written.  False: the connection is gone. */
 bool conn_flush(struct conn *c);
 /* After an event of epoll.  On CONN_DATA more is in IN, with *GOT bytes that came; WHY says why it is down. */
