@@ -14,7 +14,7 @@ root=$PWD
 export MEERKAT_BUILD=${MEERKAT_BUILD:-$root/build-test} MEERKAT_FUZZ_BUILD=${MEERKAT_FUZZ_BUILD:-$root/build-fuzz}
 tsan_build=${MEERKAT_TSAN_BUILD:-$root/build-tsan}
 # Tests of what several threads do, for ThreadSanitizer; and functional tests that run again with turns interleaved.
-threaded=' control listener metrics move mysql odbc-mariadb odbc-pgsql odbc-sqlite pgsql redis-faults reload ring_move store_journal store_queue stores-memory stores-mysql stores-odbc-mariadb stores-odbc-pgsql stores-odbc-sqlite stores-pgsql stores-redis stores-sqlite turn users '
+threaded=' control jobs listener metrics move mysql odbc-mariadb odbc-pgsql odbc-sqlite pgsql redis-faults reload ring_move store_journal store_queue stores-memory stores-mysql stores-odbc-mariadb stores-odbc-pgsql stores-odbc-sqlite stores-pgsql stores-redis stores-sqlite turn users '
 interleaved='test_offline test_presence test_register test_resumption test_roster test_routing test_sasl test_stream_mgmt'
 # Functional tests that run again with each of these backends, whose services are started for them.
 stored='test_accounts test_copy test_mam test_mam_limits test_mam_rooms test_mam_wishes test_offline test_register test_roster test_sasl'
