@@ -91,22 +91,25 @@ static void one_frees_all(void) {
     scatter();
 }
 
-static void resume_crowd(void *arg) {
-    (void)arg;
-    for (unsigned i = 0; i < crowd.count; i++)
-        conn_resume(&crowd.conns[i]);
-}
-
-/* What was read of those that are paused meanwhile is given when they go on, and nothing behind it before. */
-static void one_pauses_all(void) {
-    gather(10, conn_pause);
+/* What the others sent before the first did ACT to them is given once it is undone by UNDO, and nothing behind it before. */
+static void try_all(void (*act)(struct conn *other), void (*undo)(void *arg)) {
+    gather(10, act);
     all_say("first ");
-    on_worker(0, resume_crowd, NULL);
+    on_worker(0, undo, NULL);
     for (unsigned i = 0; i < crowd.count; i++)
         CHECK(send_text(crowd.clients[i], "second"));
     for (unsigned i = 0; i < crowd.count; i++)
         CHECK(recv_text(crowd.clients[i], "first second"));
     scatter();
+}
+
+static void resume_crowd(void *arg) {
+    (void)arg;
+    for (unsigned i = 0; i < crowd.count; i++)
+        conn_resume(&crowd.conns[i]);
+}
+static void one_pauses_all(void) {
+    try_all(conn_pause, resume_crowd);
 }
 
 static void attach_crowd(void *arg) {
@@ -115,17 +118,8 @@ static void attach_crowd(void *arg) {
         if (!crowd.conns[i].worker)
             conn_attach(&crowd.conns[i], this_worker);
 }
-
-/* The same for those that leave the worker. */
 static void one_detaches_all(void) {
-    gather(10, conn_detach);
-    all_say("first ");
-    on_worker(0, attach_crowd, NULL);
-    for (unsigned i = 0; i < crowd.count; i++)
-        CHECK(send_text(crowd.clients[i], "second"));
-    for (unsigned i = 0; i < crowd.count; i++)
-        CHECK(recv_text(crowd.clients[i], "first second"));
-    scatter();
+    try_all(conn_detach, attach_crowd);
 }
 
 static void ends_are_told(void) {
