@@ -104,11 +104,12 @@ MK_EXPORT void mk_op_done(struct mk_op *op, int rc);
 MK_EXPORT void mk_op_done_remote(struct mk_op *op, int rc);
 
 /*
- * Calls FN(op, ARG, true) on the op's worker once FD can be read, or has failed; or FN(op, ARG, false) after MS
- * milliseconds, 1 to 3,600,000.  Once, unless FN asks again; not before this returns.  For a library that has a
- * connection of its own and does not block: its answer costs no thread.  On the op's worker, before the op is done, which
- * ends it; one at a time: another takes its place.  FD stays open until then.  FN is INLINE, on the worker's own stack.
- * Once the server has begun to stop FN may never be called.
+ * For a library that has a connection of its own and does not block: its answer then costs no thread.  Calls FN(op, ARG,
+ * true) on the op's worker once FD can be read, or has failed; or FN(op, ARG, false) after MS milliseconds, 1 to 3,600,000.
+ * Once, unless FN asks again, and not before this returns.  To be called on the op's worker while the op is not done; an op
+ * has one watch, so a new one takes the place of the old.  It ends with the op: FD must stay open until FN is called or the
+ * op is done.  FN is INLINE, on the worker's own stack.  Once the server has begun to stop FN may never be called, and
+ * whoever completes the op then must find that out by itself.  Does not suspend.
  */
 typedef void mk_op_ready_fn(struct mk_op *op, void *arg, bool ready);
 MK_EXPORT void mk_op_watch(struct mk_op *op, int fd, uint32_t ms, mk_op_ready_fn *fn, void *arg);
